@@ -1,0 +1,68 @@
+"""A unit's name, stable for life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """How a workload is run: `stable` (machines) or `agile` (Kubernetes)."""
+
+    STABLE = "stable"
+    AGILE = "agile"
+
+
+MACHINE = "machine"
+CONFIGURATION = "configuration"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """`site/placement/mode/workload/kind/name`, where the name of a namespaced object is `namespace/name`.
+
+    `kind` is `machine`, `configuration`, or a Kubernetes kind with its group (`Deployment.apps`, `Service`).
+    """
+
+    site: str
+    placement: str
+    mode: Mode
+    workload: str
+    kind: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """The address that `str()` has printed. Raises ValueError, saying what is missing."""
+        parts = text.split("/", 5)
+        if len(parts) != 6 or not all(parts):
+            raise ValueError(f"`{text}` is not an address; expected site/placement/mode/workload/kind/name")
+        if parts[2] not in set(Mode):
+            raise ValueError(f"`{text}` is not an address: the third part is stable or agile, not `{parts[2]}`")
+        return cls(parts[0], parts[1], Mode(parts[2]), *parts[3:])
+
+    def __str__(self) -> str:
+        return f"{self.site}/{self.placement}/{self.mode}/{self.workload}/{self.kind}/{self.name}"
+
+    @property
+    def workload_key(self) -> WorkloadKey:
+        """The workload at a site that this unit belongs to."""
+        return WorkloadKey(self.site, self.placement, self.mode, self.workload)
+
+    @property
+    def label(self) -> str:
+        """The unit's short name for a person, as `configuration db-a` or `Deployment web`."""
+        return f"{self.kind.split('.')[0]} {self.name.split('/')[-1]}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class WorkloadKey:
+    """One workload of one placement at one site."""
+
+    site: str
+    placement: str
+    mode: Mode
+    workload: str
+
+    def __str__(self) -> str:
+        return f"{self.site}/{self.placement}/{self.mode}/{self.workload}"

@@ -1,0 +1,118 @@
+"""What a driver saw: `Present`, `Absent` or `Unreachable`; never a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from orchestrator.model.address import Address
+from orchestrator.model.unit import Stamp
+from orchestrator.model.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that is not as declared: `old` is what is there, `new` what should be (None: nothing).
+
+    `by` names who changed it, where that is known; `replace` says that it cannot be changed in place.
+    """
+
+    path: str
+    old: Value = None
+    new: Value = None
+    by: str = ""
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of what a configuration manages can be verified: `verified` of `total` tasks; the others' names."""
+
+    verified: int
+    total: int
+    unverified: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The thing is there.
+
+    stamp        whose it is; None if it never was ours
+    ready        whether it works; if not, `because` says why
+    differences  the declared fields that are not as declared (units with unknown values: of the known ones)
+    facts        what outputs may refer to: a machine's `address` and `vars`, a Kubernetes object as it lives
+    pending      handlers that were notified and have not run
+    uid          the target's own identity of it, checked again before it is deleted
+    """
+
+    stamp: Stamp | None
+    ready: bool = True
+    because: str = ""
+    differences: tuple[Difference, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    pending: tuple[str, ...] = ()
+    uid: str = ""
+    coverage: Coverage | None = None
+    seen_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The target answered, and the thing is not there."""
+
+    seen_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """The target did not answer; nothing is known. `cause` is the same text for all units that share one cause."""
+
+    why: str
+    cause: str = ""
+    seen_at: float = 0.0
+
+
+Observation: TypeAlias = Present | Absent | Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What observing or applying has cost."""
+
+    units: int = 0
+    seconds: float = 0.0
+    requests: int = 0
+    ansible_runs: int = 0
+    pulumi_runs: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.units + other.units,
+            self.seconds + other.seconds,
+            self.requests + other.requests,
+            self.ansible_runs + other.ansible_runs,
+            self.pulumi_runs + other.pulumi_runs,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line about a placement at a site that is no change, as `webshop 1.4.0 → 1.5.0`."""
+
+    site: str
+    placement: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One driver's answer.
+
+    `units` has an entry for each unit asked for (what stands at its identity, whatever stamp it bears), and one under
+    its stamped address for each thing of our estate at this site that no unit asked for.
+    """
+
+    units: Mapping[Address, Observation]
+    notes: tuple[Note, ...] = ()
+    tally: Tally = field(default_factory=Tally)
