@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.toolchain.cache import Report
 from orchestrator.toolchain.programs import Program, architecture
-from orchestrator.toolchain.ways import WayFailed
+from orchestrator.toolchain.ways import WayFailed, without_credentials
 
 # A closed network often swallows packets: what does not answer soon is not there. Once connected, a
 # slow line may take its time.
@@ -81,19 +81,19 @@ class Downloads:
         if got != wanted:
             raise WayFailed(f"REFUSED: {url} has the SHA-256 {got}, its vendor published {wanted}")
         _take_program(fetched, release.member, folder / pin.name)
-        return {"way": "downloaded", "url": url, "sha256": wanted}
+        return {"way": "downloaded", "url": without_credentials(url), "sha256": wanted}
 
     def _text(self, url: str) -> str:
         return self._get(url, lambda response: response.read(_MAX_CHECKSUMS_BYTES).decode("utf-8", errors="replace"))
 
     def _file(self, name: str, url: str, path: Path) -> str:
         """Fetch `url` into `path`, telling how far it is; returns the SHA-256 of what came, in hex."""
-        self._report(f"{name}: downloading {url}")
+        self._report(f"{name}: downloading {without_credentials(url)}")
         return self._get(url, lambda response: _save(response, path, name, self._report))
 
     def _get(self, url: str, take: Callable[[http.client.HTTPResponse], str]) -> str:
         """Ask for `url` and let `take` read the answer; once more where the line broke."""
-        host = urlsplit(url).netloc
+        host = urlsplit(url).netloc.rpartition("@")[2]
         if host in self._unreachable:
             raise WayFailed(f"{host} cannot be reached ({self._unreachable[host]})")
         why = ""

@@ -58,7 +58,7 @@ def _get(pin: Program, downloads: Downloads, report: Report) -> Found:
                 _check(pin, folder)
             except WayFailed as failure:
                 failures.append(f"{label}: {failure}")
-                report(f"{pin.name}: no {label}: {failure}")
+                report(f"{pin.name}: {label} is not possible: {failure}")
                 continue
             return _publish(pin, folder, receipt, report)
     raise ToolchainError(
