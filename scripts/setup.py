@@ -12,6 +12,7 @@ import html.parser
 import os
 import platform
 import shutil
+import ssl
 import subprocess
 import sys
 import tomllib
@@ -177,6 +178,8 @@ def sync(uv: Path) -> None:
     """Make .venv what uv.lock says."""
     environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
     environment |= {"UV_PROJECT_ENVIRONMENT": str(VENV), "UV_PYTHON_DOWNLOADS": "never"}
+    if has_system_certificates():  # uv brings its own, which do not know a company's
+        environment.setdefault("UV_SYSTEM_CERTS", "1")
     home = environment.get("HOME")
     if not environment.get("UV_CACHE_DIR") and not (home and os.access(home, os.W_OK)):
         environment["UV_CACHE_DIR"] = str(BOOTSTRAP / "cache")
@@ -187,6 +190,12 @@ def sync(uv: Path) -> None:
         return
     say("installing the locked dependencies")
     run([uv, "sync", "--locked", "--python", sys.executable], environment)
+
+
+def has_system_certificates() -> bool:
+    """Whether this machine knows any certificate authority (Debian: the package ca-certificates)."""
+    paths = ssl.get_default_verify_paths()
+    return bool(paths.cafile) or bool(paths.capath and any(Path(paths.capath).iterdir()))
 
 
 def sync_from_other_index(uv: Path, environment: dict[str, str]) -> None:

@@ -205,7 +205,7 @@ def _python_registry() -> list[Check]:
             command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--retries", "0"]
         else:
             return [Check(name, "warn", "not checked: neither uv nor pip is here")]
-        why = _failure([*command, *options])
+        why = _failure([*command, *options], {"UV_SYSTEM_CERTS": "1"})
     if why is None:
         return [Check(name, "ok", "answers (tried)")]
     todo = "needed only where Go must be fetched to build a program; set UV_INDEX_URL or PIP_INDEX_URL"

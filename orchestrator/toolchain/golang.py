@@ -91,7 +91,7 @@ def _install_wheel(folder: Path, report: Report) -> None:
         try:
             run_long(
                 [*installer, *options, str(requirements)],
-                environment=os.environ,
+                environment={"UV_SYSTEM_CERTS": "1", **os.environ},  # like Go and pip: a company's own authorities
                 on_beat=lambda seconds: report(f"go: downloading the wheel, {seconds:.0f} s"),
             )
         except WayFailed as error:
