@@ -87,7 +87,17 @@ def uv_by_pip() -> Path | None:
     requirements = folder / "requirements.txt"
     hashes = " ".join(f"--hash=sha256:{digest}" for digest in wheels.values())
     requirements.write_text(f"uv=={version} {hashes}\n", encoding="utf-8")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--root-user-action",
+        "ignore",
+        "--no-deps",
+    ]
     pip += ["--only-binary", ":all:", "--require-hashes", "--target", str(folder), "-r", str(requirements)]
     if subprocess.run(pip, check=False).returncode:
         say("pip could not do it")
