@@ -1,0 +1,78 @@
+"""`orchestrator apply`: show the plan, ask, and make it so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options, yes_option
+from orchestrator.cli.views.apply import make_view
+from orchestrator.planning import saved
+
+from orchestrator.cli.running import DONE, FAILED, IN_PART, carry_out
+from orchestrator.cli.session import Limits, Session, session
+from orchestrator.cli.show_plan import confirm, print_plan
+from orchestrator.errors import StalePlanError, UsageError
+from orchestrator.model.change import Plan, Scope
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@estate_option
+@scope_options
+@yes_option
+@parallel_option
+@output_option("table", "json")
+def apply(file: Path | None, estate: Path | None, limits: Limits, yes: bool, parallel: int, output: str) -> None:
+    """Show the plan, ask, and make the changes.
+
+    FILE is a plan saved by `orchestrator plan --out FILE`: it is applied without asking, and refused where what it
+    was computed from has moved.
+    """
+    if file is not None and limits != Limits():
+        raise UsageError("a saved plan has its own limits", hint="leave out --site, --placement, --mode and --target")
+    with session(estate, limits, parallel=parallel) as it:
+        stored = _read(file) if file else None
+        shown = it.plan(saved.scope(stored)) if stored else it.plan()
+        if stored:
+            saved.check_fresh(stored, shown)
+        code = converge(it, shown, yes=yes or stored is not None, output=output, kind="apply")
+    raise SystemExit(code)
+
+
+def converge(
+    it: Session,
+    shown: Plan,
+    *,
+    yes: bool,
+    output: str,
+    kind: str,
+    planner: Callable[[Scope], Plan] | None = None,
+) -> int:
+    """Show a plan, ask, and run it, planning again with `planner` before each wave; the exit code."""
+    view = make_view(output)
+    if output == "json":
+        view.started(shown)
+    else:
+        print_plan(shown, output)
+    counts = shown.summary()
+    if not shown.acting:
+        return FAILED if counts["conflict"] else IN_PART if counts["hold"] else DONE
+    if not yes and not confirm(shown):
+        click.echo("Nothing was changed.", err=True)
+        return FAILED
+    return carry_out(it, shown, view, kind=kind, planner=planner).exit_code
+
+
+def _read(file: Path) -> dict[str, object]:
+    try:
+        data = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise StalePlanError(
+            f"{file} is not a saved plan: {error}", hint="make one: orchestrator plan --out FILE"
+        ) from None
+    if not isinstance(data, dict):
+        raise StalePlanError(f"{file} is not a saved plan", hint="make one: orchestrator plan --out FILE")
+    return data

@@ -1,0 +1,1 @@
+"""Making a driver for each mode of each site, from what its document says."""

@@ -1,0 +1,54 @@
+"""`orchestrator plan`: what an apply would do, and why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
+from orchestrator.planning import saved
+
+from orchestrator.cli.session import Limits, session
+from orchestrator.cli.show_plan import print_plan
+
+
+@click.command()
+@estate_option
+@scope_options
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for `orchestrator apply FILE`."
+)
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="Exit with 2 where there are differences, 3 where units are held."
+)
+@parallel_option
+@output_option("table", "json", "yaml")
+def plan(
+    estate: Path | None,
+    limits: Limits,
+    out: Path | None,
+    detailed_exitcode: bool,
+    parallel: int,
+    output: str,
+) -> None:
+    """Show what would be changed, unit by unit, each with its reason. Changes nothing."""
+    with session(estate, limits, parallel=parallel) as it:
+        made = it.plan()
+        print_plan(made, output)
+        if out is not None:
+            _write(out, json.dumps(saved.save(made), indent=1))
+    if detailed_exitcode and made.acting:
+        raise SystemExit(2)
+    summary = made.summary()
+    if summary["conflict"]:
+        raise SystemExit(1)
+    if detailed_exitcode and summary["hold"]:
+        raise SystemExit(3)
+
+
+def _write(path: Path, text: str) -> None:
+    """For the owner's eyes only: a plan names hosts and values."""
+    path.touch(mode=0o600, exist_ok=True)
+    path.chmod(0o600)
+    path.write_text(text + "\n")

@@ -1,0 +1,101 @@
+"""`orchestrator reconcile`: plan and apply again and again, every site by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
+from orchestrator.cli.views.apply import ApplyView, make_view
+
+from orchestrator.cli.running import carry_out
+from orchestrator.cli.session import Limits, Session, load, reached, scope_of, session
+from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.execution.stop import Stop, stop_on_signals
+from orchestrator.model.change import Action, Change, Plan, Scope
+from orchestrator.reconciler.loop import healing
+from orchestrator.reconciler.loop import reconcile as run_loop
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@click.command()
+@estate_option
+@scope_options
+@click.option("--every", default="60s", show_default=True, help="How often: a number with s, m or h.")
+@click.option("--once", is_flag=True, help="Go round once and end.")
+@parallel_option
+@output_option("table", "json")
+def reconcile(estate: Path | None, limits: Limits, every: str, once: bool, parallel: int, output: str) -> None:
+    """Plan and apply again and again, every site by itself, without asking.
+
+    What the documents ask for is applied; drift is healed on Kubernetes and reported on machines. A site that
+    cannot be done is told and tried again. Ends in good order on SIGINT or SIGTERM.
+    """
+    stop = Stop()
+    cycle = _Cycle(estate, limits, make_view(output), parallel, stop)
+    with stop_on_signals(stop, cycle.say):
+        run_loop(cycle, every=_seconds(every), parallel=parallel, stop=stop, once=once)
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not found:
+        raise UsageError(f"--every {text} is no duration", hint="a number with s, m or h, as 60s")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+class _Cycle:
+    """Every site gets a session of its own each time, so that one's trouble is never another's."""
+
+    def __init__(self, estate: Path | None, limits: Limits, view: ApplyView, parallel: int, stop: Stop) -> None:
+        self.estate, self.limits, self.view, self.parallel, self.stop = estate, limits, view, parallel, stop
+
+    def say(self, text: str) -> None:
+        """A line for whoever watches."""
+        click.echo(text, err=True)
+
+    def sites(self) -> list[str]:
+        """The sites in scope, as the documents are now."""
+        loaded = load(self.estate)
+        return sorted(reached(loaded, scope_of(loaded, self.limits)))
+
+    @contextmanager
+    def visit(self, site: str) -> Iterator[_Visit]:
+        """One site's session."""
+        with session(self.estate, replace(self.limits, site=f"name={site}"), parallel=self.parallel) as it:
+            yield _Visit(it, self)
+
+    def trouble(self, site: str, error: OrchestratorError) -> None:
+        """Say it, and go on."""
+        self.say(f"{site or 'documents'}: {error}")
+
+
+class _Visit:
+    def __init__(self, it: Session, cycle: _Cycle) -> None:
+        self.it, self.cycle = it, cycle
+
+    def plan(self) -> Plan:
+        """What the site needs."""
+        return self.it.plan()
+
+    def tell(self, plan: Plan, held_back: tuple[Change, ...]) -> None:
+        """One line for each thing that is only reported, and for what could not be seen."""
+        for change in held_back:
+            self.cycle.say(f"{change.address}: {change.reason}: reported only; `orchestrator apply` heals it")
+        for cause in sorted({change.reason for change in plan.changes if change.action == Action.HOLD} - {""}):
+            self.cycle.say(f"{cause}")
+        if plan.acting:
+            self.cycle.view.started(plan)
+
+    def apply(self, plan: Plan) -> None:
+        """Make the changes that the loop may make, waves included."""
+
+        def planner(scope: Scope) -> Plan:
+            return healing(self.it.plan(scope))[0]
+
+        carry_out(self.it, plan, self.cycle.view, kind="reconcile", planner=planner, stop=self.cycle.stop)

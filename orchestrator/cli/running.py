@@ -1,0 +1,61 @@
+"""Carrying out a plan for a person: what `apply`, `adopt`, `forget`, `destroy` and `reconcile` have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import click
+from orchestrator.cli.views.apply import ApplyView, RunSummary
+
+from orchestrator.cli.session import Session
+from orchestrator.execution.engine import RunResult, execute
+from orchestrator.execution.stop import Stop, stop_on_signals
+from orchestrator.model.change import Plan, Scope
+from orchestrator.model.outcome import Result
+
+DONE, FAILED, IN_PART, INTERRUPTED = 0, 1, 3, 130
+
+
+def carry_out(
+    it: Session,
+    shown: Plan,
+    view: ApplyView,
+    *,
+    kind: str,
+    planner: Callable[[Scope], Plan] | None = None,
+    stop: Stop | None = None,
+) -> RunSummary:
+    """Run a plan that was shown, telling the view; without `stop`, signals end it in good order."""
+    started = time.monotonic()
+
+    def go(stop: Stop) -> RunResult:
+        return execute(it.world, shown, planner or it.plan, view, kind=kind, stop=stop)
+
+    if stop is None:
+        stop = Stop()
+        with stop_on_signals(stop, lambda text: click.echo(text, err=True)):
+            result = go(stop)
+    else:
+        result = go(stop)
+    summary = RunSummary(
+        run=result.run,
+        counts=result.counts(),
+        seconds=time.monotonic() - started,
+        stopped="interrupted" if stop.asked else "; ".join(f"{site}: {why}" for site, why in result.stopped.items()),
+        exit_code=exit_code(result, shown, stop),
+        tally=result.tally,
+    )
+    view.finished(summary)
+    return summary
+
+
+def exit_code(result: RunResult, shown: Plan, stop: Stop) -> int:
+    """How a run ends for whoever called: failures before what was held, and a wish to stop before both."""
+    if stop.asked:
+        return INTERRUPTED
+    counts = shown.summary()
+    if result.failed() or counts["conflict"]:
+        return FAILED
+    held = any(outcome.result in (Result.HELD, Result.UNREACHABLE) for outcome in result.outcomes.values())
+    return IN_PART if held or counts["hold"] else DONE

@@ -1,0 +1,176 @@
+"""The composition root: an estate's documents, secrets, drivers and store, put together for one command."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.state import Store, open_store
+
+from orchestrator import desired, documents, planning
+from orchestrator.cli.drivers import drivers_for
+from orchestrator.cli.secrets import read_secrets, scrubber
+from orchestrator.desired import selectors
+from orchestrator.documents.loaded import Loaded
+from orchestrator.errors import DocumentsError, UsageError
+from orchestrator.execution.look import Sight, look
+from orchestrator.execution.memory import refresh
+from orchestrator.execution.world import World
+from orchestrator.model.address import Address, Mode
+from orchestrator.model.change import Plan, Scope
+
+STATE = ".orchestrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a command works with: the world, what the command is limited to, and how to see and plan."""
+
+    world: World
+    scope: Scope
+
+    @property
+    def loaded(self) -> Loaded:
+        """The documents."""
+        return self.world.loaded
+
+    @property
+    def estate_id(self) -> str:
+        """The estate's permanent id."""
+        return self.world.loaded.estate.model.metadata.id
+
+    def look(self, scope: Scope | None = None) -> Sight:
+        """See the sites of a scope, and remember what was found as declared."""
+        scope = scope or self.scope
+        sight = look(self.world, reached(self.loaded, scope))
+        refresh(self.world, sight, self.estate_id)
+        return sight
+
+    def plan(self, scope: Scope | None = None, *, adopting: frozenset[Address] = frozenset()) -> Plan:
+        """See, and say what to do."""
+        scope = scope or self.scope
+        sight = self.look(scope)
+        return self.plan_of(sight, scope, adopting=adopting)
+
+    def plan_of(self, sight: Sight, scope: Scope, *, adopting: frozenset[Address] = frozenset()) -> Plan:
+        """What to do, given what was seen."""
+        sites = reached(self.loaded, scope)
+        return planning.settle(
+            resolve=lambda known: desired.resolve(self.loaded, known, self.world.secrets, sites),
+            known=sight.known,
+            estate=self.loaded.estate.model.metadata.name,
+            estate_id=self.estate_id,
+            observed=sight.observed,
+            records=sight.records,
+            scope=scope,
+            sites=self.world.sites,
+            adopting=adopting,
+            tally=sight.tally,
+            notes=sight.notes,
+        )
+
+
+def reached(loaded: Loaded, scope: Scope) -> frozenset[str]:
+    """The declared sites that a scope reaches."""
+    declared = frozenset(loaded.sites)
+    return declared if scope.sites is None else scope.sites & declared
+
+
+@contextmanager
+def stored(estate: Path | None) -> Iterator[Store]:
+    """Only the store of an estate, for commands that read what was written down."""
+    with open_store(documents.find_root(estate or Path.cwd())) as store:
+        yield store
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a command was asked to be limited to, as it was written."""
+
+    site: str | None = None
+    placements: tuple[str, ...] = ()
+    mode: str | None = None
+    targets: tuple[str, ...] = ()
+
+
+def load(estate: Path | None) -> Loaded:
+    """The documents. Raises DocumentsError with everything that is wrong in them."""
+    loaded = documents.load(documents.find_root(estate or Path.cwd()))
+    found = list(loaded.diagnostics)
+    if not _errors(found):
+        found += desired.check(loaded)
+    if _errors(found):
+        raise DocumentsError(sorted(set(found)))
+    return loaded
+
+
+def _errors(diagnostics: list[documents.Diagnostic]) -> list[documents.Diagnostic]:
+    return [d for d in diagnostics if d.severity == "error"]
+
+
+@contextmanager
+def session(
+    estate: Path | None,
+    limits: Limits = Limits(),
+    *,
+    parallel: int = 8,
+    amend: Callable[[Loaded, Store], Loaded] = lambda loaded, store: loaded,
+) -> Iterator[Session]:
+    """Everything a command needs; what runs is ended when the block ends. `amend` may change the documents once read."""
+    loaded = load(estate)
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(loaded.root))
+        loaded = amend(loaded, store)
+        scope = scope_of(loaded, limits)
+        secrets = read_secrets(desired.secret_refs(loaded), loaded.root)
+        reach = drivers_for(loaded, scope, scrub=scrubber(secrets.values()), stack=stack)
+        world = World(
+            loaded=loaded,
+            secrets=secrets,
+            hosts=reach.hosts,
+            drivers=reach.drivers,
+            store=store,
+            holder=holder(),
+            parallel=parallel,
+        )
+        yield Session(world, scope)
+
+
+def scope_of(loaded: Loaded, limits: Limits) -> Scope:
+    """What a command is limited to. Raises UsageError where a name or a selector fits nothing."""
+    sites = None
+    if limits.site:
+        selector = selectors.parse(limits.site)
+        sites = frozenset(
+            name for name, site in loaded.sites.items() if selectors.matches(selector, _labels(name, site.model))
+        )
+        if not sites:
+            raise UsageError(f"--site {limits.site} fits no site", hint=f"there are: {', '.join(sorted(loaded.sites))}")
+    targets = tuple(limits.targets) or None
+    if targets:
+        sites = (sites or frozenset(loaded.sites)) & frozenset(target.split("/", 1)[0] for target in targets)
+    return Scope(
+        sites=sites,
+        placements=frozenset(limits.placements) or None,
+        modes=frozenset({Mode(limits.mode)}) if limits.mode else None,
+        targets=targets,
+    )
+
+
+def _labels(name: str, site: documents.Site) -> Mapping[str, str]:
+    return {"name": name, **site.metadata.labels}
+
+
+def holder() -> str:
+    """Who this process is: `user@host, pid N (start time)`; the start time tells a recycled pid apart."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()} pid {os.getpid()} started {fields[19]}"

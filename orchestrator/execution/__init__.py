@@ -1,0 +1,1 @@
+"""Doing what a plan says: looking, leases, waves, the journal, and going on after an interruption."""

@@ -1,0 +1,210 @@
+"""Running a plan: one thread per site, its waves one after the other, the workloads of a wave side by side.
+
+Before each wave the site is seen and planned again with what is known by then. What that asks for beyond the plan
+that was shown is not done: the site stops there and says so.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Protocol
+
+from orchestrator import planning
+from orchestrator.execution.leases import held_leases
+from orchestrator.execution.memory import remember
+from orchestrator.execution.stop import Stop
+from orchestrator.execution.world import World
+from orchestrator.model.address import Address, WorkloadKey
+from orchestrator.model.change import Action, Change, Plan, Scope
+from orchestrator.model.observation import Tally
+from orchestrator.model.outcome import Lease, Outcome, Progress, Result
+
+Planner = Callable[[Scope], Plan]
+"""Sees and plans again, limited to a scope; the engine calls it once before each wave of each site."""
+
+
+class Watcher(Protocol):
+    """Who is told while a run goes on; calls come from several threads."""
+
+    def progress(self, progress: Progress) -> None:
+        """A word about a step that is under way."""
+
+    def outcome(self, change: Change, outcome: Outcome) -> None:
+        """A step has ended."""
+
+    def stopped(self, site: str, why: str) -> None:
+        """Nothing more is started at a site."""
+
+
+@dataclass
+class RunResult:
+    """What became of a run: outcomes by address, sites that were stopped and why, and what it cost."""
+
+    run: int
+    outcomes: dict[Address, Outcome] = field(default_factory=dict)
+    stopped: dict[str, str] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+
+    def counts(self) -> dict[Result, int]:
+        """How many steps ended which way."""
+        return dict(Counter(outcome.result for outcome in self.outcomes.values()))
+
+    def failed(self) -> bool:
+        """Whether anything went wrong."""
+        return bool(self.stopped) or any(
+            o.result in (Result.FAILED, Result.INTERRUPTED) for o in self.outcomes.values()
+        )
+
+
+def execute(world: World, shown: Plan, planner: Planner, watcher: Watcher, *, kind: str, stop: Stop) -> RunResult:
+    """Make the changes of a plan that was shown.
+
+    Raises LeaseHeldError, before anything is changed, where somebody else is applying to one of its sites.
+    """
+    sites = sorted({change.address.site for change in shown.acting})
+    run = world.store.begin_run(kind, shown)
+    result = RunResult(run)
+    try:
+        with held_leases(world, sites, run) as leases:
+            site_runs = [_SiteRun(world, shown, planner, watcher, leases[site], stop, result) for site in sites]
+            with ThreadPoolExecutor(max_workers=max(1, min(world.parallel, len(sites)))) as pool:
+                for done in [pool.submit(site_run.go) for site_run in site_runs]:
+                    done.result()
+    finally:
+        world.store.end_run(run, _verdict(result, stop), {str(k): n for k, n in result.counts().items()})
+    return result
+
+
+def _verdict(result: RunResult, stop: Stop) -> str:
+    if stop.asked:
+        return "interrupted"
+    return "failed" if result.failed() else "done"
+
+
+class _SiteRun:
+    """One site's part of a run; `_settle` is what several workloads' threads share."""
+
+    def __init__(
+        self,
+        world: World,
+        shown: Plan,
+        planner: Planner,
+        watcher: Watcher,
+        lease: Lease,
+        stop: Stop,
+        result: RunResult,
+    ) -> None:
+        self.world = world
+        self.site = lease.site
+        self.shown = replace(shown, changes=tuple(c for c in shown.changes if c.address.site == lease.site))
+        self.planner = planner
+        self.watcher = watcher
+        self.lease = lease
+        self.stop = stop
+        self.result = result
+        self.attempted: set[Address] = set()
+        self.lock = threading.Lock()
+
+    def go(self) -> None:
+        """Wave after wave, until nothing is left or something forbids going on."""
+        scope = replace(self.shown.scope, sites=frozenset({self.site}))
+        while not self.stop.asked:
+            now = self.planner(scope)
+            if surprises := planning.unplanned(self.shown, now):
+                self._stop_here(surprises)
+                return
+            wave = self._next_wave(now)
+            if not wave:
+                return
+            self._run_wave(wave)
+            if not self._left(now):
+                return
+
+    def _stop_here(self, surprises: Sequence[str]) -> None:
+        why = "the plan has changed since it was shown: " + "; ".join(surprises[:3]) + "; plan and apply again"
+        self.result.stopped[self.site] = why
+        self.watcher.stopped(self.site, why)
+
+    def _left(self, now: Plan) -> list[Change]:
+        return [change for change in now.acting if change.address not in self.attempted]
+
+    def _next_wave(self, now: Plan) -> list[Change]:
+        """The first wave's changes that nothing forbids; those that are forbidden are settled as held."""
+        left = self._left(now)
+        while left:
+            first = min(change.wave for change in left)
+            wave = [change for change in left if change.wave == first]
+            ready = [change for change in wave if not self._forbidden(change, now)]
+            if ready:
+                return ready
+            left = self._left(now)
+        return []
+
+    def _forbidden(self, change: Change, now: Plan) -> bool:
+        if (failed := self._what_failed(change, now)) is not None:
+            why = f"not started: {failed.label} is not done"
+        elif change.action == Action.LATER:
+            why = "not started: its inputs are still not known"
+        else:
+            return False
+        self._settle(change, Outcome(change.address, Result.HELD, why))
+        return True
+
+    def _what_failed(self, change: Change, now: Plan) -> Address | None:
+        """A unit that was tried in vain and that this one needs; for a deletion: any of the same placement."""
+        vain = {a for a, o in self.result.outcomes.items() if a.site == self.site and o.result != Result.DONE}
+        if change.unit is None:
+            return next((a for a in sorted(vain) if a.placement == change.address.placement), None)
+        needs = {c.address: c.unit.needs for c in now.changes if c.unit}
+        return next((a for a in _closure(change.address, needs) if a in vain), None)
+
+    def _run_wave(self, wave: Sequence[Change]) -> None:
+        groups = _by_workload(wave)
+        with ThreadPoolExecutor(max_workers=max(1, min(self.world.parallel, len(groups)))) as pool:
+            for done in [pool.submit(self._run_group, changes) for changes in groups]:
+                done.result()
+
+    def _run_group(self, changes: Sequence[Change]) -> None:
+        """One workload's changes of one wave through its driver: intent, then action, then what became of it."""
+        store = self.world.store
+        steps = {c.address: store.intend(self.result.run, c, self.lease) for c in changes}
+        by_address = {change.address: change for change in changes}
+        driver = self.world.drivers[self.site, changes[0].address.mode]
+        for outcome in driver.apply(changes, self.watcher.progress):
+            change = by_address.pop(outcome.address)
+            remember(self.world, change, outcome, self.result.run, self.lease)
+            store.finish(steps[change.address], outcome, self.lease)
+            self._settle(change, outcome)
+        for address, change in by_address.items():
+            lost = Outcome(address, Result.INTERRUPTED, "the driver ended before this step did")
+            store.finish(steps[address], lost, self.lease)
+            self._settle(change, lost)
+
+    def _settle(self, change: Change, outcome: Outcome) -> None:
+        with self.lock:
+            self.attempted.add(change.address)
+            self.result.outcomes[change.address] = outcome
+        self.watcher.outcome(change, outcome)
+
+
+def _by_workload(changes: Iterable[Change]) -> list[list[Change]]:
+    def key(change: Change) -> WorkloadKey:
+        return change.address.workload_key
+
+    return [list(group) for _, group in groupby(sorted(changes, key=key), key=key)]
+
+
+def _closure(address: Address, needs: dict[Address, frozenset[Address]]) -> set[Address]:
+    found: set[Address] = set()
+    todo = list(needs.get(address, ()))
+    while todo:
+        one = todo.pop()
+        if one not in found:
+            found.add(one)
+            todo.extend(needs.get(one, ()))
+    return found

@@ -1,0 +1,79 @@
+"""What is remembered of a step: the store's records are a cache of what the targets say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.execution.look import Sight
+from orchestrator.execution.world import World
+from orchestrator.model.address import CONFIGURATION, MACHINE, Address
+from orchestrator.model.change import Action, Change
+from orchestrator.model.observation import Present
+from orchestrator.model.outcome import Lease, Outcome, Result
+from orchestrator.model.record import Record
+from orchestrator.model.unit import Unit
+from orchestrator.model.values import masked
+
+# What it takes to undo a configuration after it has left the documents.
+_UNDO = ("host", "playbook", "remove", "label")
+
+
+def remember(world: World, change: Change, outcome: Outcome, run: int, lease: Lease) -> None:
+    """Write down what a step has left behind; a step that failed leaves the record as it was."""
+    if outcome.result != Result.DONE:
+        return
+    if change.unit is None:
+        world.store.forget(change.address, lease)
+        return
+    if (moved := moved_from(change)) is not None:
+        world.store.forget(moved, lease)
+    facts = outcome.facts or (change.seen.facts if isinstance(change.seen, Present) else {})
+    world.store.save(
+        _record(change.unit, outcome.digest, facts, uid=outcome.uid, run=run, seen_at=world.clock()), lease
+    )
+
+
+def moved_from(change: Change) -> Address | None:
+    """The address under which the thing was found, where that is another one."""
+    seen = change.seen
+    if change.action == Action.UPDATE and isinstance(seen, Present) and seen.stamp:
+        return seen.stamp.address if seen.stamp.address != change.address else None
+    return None
+
+
+def refresh(world: World, sight: Sight, estate_id: str) -> None:
+    """Record what was found as declared but is not in the store: after the state was lost, or in a second clone."""
+    for unit in sight.desired.units:
+        seen = sight.observed.get(unit.address)
+        if not isinstance(seen, Present) or seen.stamp is None or unit.unknown:
+            continue
+        ours = seen.stamp.estate == estate_id and seen.stamp.address == unit.address
+        if ours and seen.stamp.digest == unit.digest(seen.stamp.salt) and _differs(sight, unit, seen):
+            world.store.save(
+                _record(unit, seen.stamp.digest, seen.facts, uid=seen.uid, run=0, seen_at=world.clock()), None
+            )
+
+
+def _differs(sight: Sight, unit: Unit, seen: Present) -> bool:
+    record = sight.records.get(unit.address)
+    if record is None or seen.stamp is None or record.digest != seen.stamp.digest:
+        return True
+    return unit.address.kind == MACHINE and dict(record.facts) != dict(seen.facts)
+
+
+def _record(unit: Unit, digest: str, facts: Mapping[str, Any], *, uid: str, run: int, seen_at: float) -> Record:
+    is_machine, is_configuration = (unit.address.kind == kind for kind in (MACHINE, CONFIGURATION))
+    return Record(
+        address=unit.address,
+        digest=digest,
+        identity=unit.identity,
+        inputs=masked(dict(unit.inputs)) if is_machine or is_configuration else {},
+        facts=dict(facts) if is_machine else {},
+        spec={key: unit.spec.get(key) for key in _UNDO} if is_configuration else {},
+        uid=uid,
+        blueprint=unit.blueprint,
+        protected=str(unit.protected) if unit.protected else "",
+        run=run,
+        seen_at=seen_at,
+    )

@@ -1,0 +1,1 @@
+"""Converging again and again."""
