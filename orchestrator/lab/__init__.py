@@ -1,0 +1,1 @@
+"""A local estate to try blueprints on: sandboxed machines and a real Kubernetes control plane on loopback."""
