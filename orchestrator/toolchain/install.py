@@ -10,25 +10,15 @@ from orchestrator.errors import ToolchainError
 from orchestrator.toolchain.build import build
 from orchestrator.toolchain.cache import Report, install_lock, publish, staging, version_folder
 from orchestrator.toolchain.download import Downloads
-from orchestrator.toolchain.finding import Found, ask_version, look, look_in_cache, program, rejected
+from orchestrator.toolchain.finding import Found, ask_version, look_in_cache, rejected
 from orchestrator.toolchain.programs import Program, parse_version
 from orchestrator.toolchain.ways import WayFailed
 
 
-def ensure(names: Iterable[str], report: Report) -> dict[str, Path]:
-    """The path of each named program, installing what is missing.
-
-    `report` gets one line at a time: the way taken, and how far it is; nothing for what is there.
-    Raises ToolchainError naming every way that was tried and why it failed.
-    """
-    pins = {name: program(name) for name in names}
-    found = {name: look(name) for name in pins}
+def install(pins: Iterable[Program], report: Report) -> dict[str, Found]:
+    """Install each program. Raises ToolchainError naming every way that was tried and why it failed."""
     downloads = Downloads(report)
-    paths = {}
-    for name, pin in pins.items():
-        there = found[name] or _install(pin, downloads, report)
-        paths[name] = there.path
-    return paths
+    return {pin.name: _install(pin, downloads, report) for pin in pins}
 
 
 def _install(pin: Program, downloads: Downloads, report: Report) -> Found:
