@@ -208,7 +208,7 @@ def _python_registry() -> list[Check]:
         why = _failure([*command, *options], {"UV_SYSTEM_CERTS": "1"})
     if why is None:
         return [Check(name, "ok", "answers (tried)")]
-    todo = "needed only where Go must be fetched to build a program; set UV_INDEX_URL or PIP_INDEX_URL"
+    todo = "needed only where Go must be fetched to build a program; set UV_DEFAULT_INDEX"
     return [Check(name, "warn", f"does not answer ({why})", todo)]
 
 

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from orchestrator.toolchain.cache import Report, cache_root
+from orchestrator.toolchain.cache import Report, cache_root, remove_tree
 from orchestrator.toolchain.finding import Found
 from orchestrator.toolchain.golang import have_go
 from orchestrator.toolchain.programs import Program
@@ -36,7 +36,7 @@ def build(pin: Program, folder: Path, report: Report) -> dict[str, Any]:
         on_line=progress.line,
         on_beat=progress.beat,
     )
-    work.rmdir()
+    remove_tree(work)
     return {"way": "built", "package": pin.build.package, "go": go.version}
 
 
