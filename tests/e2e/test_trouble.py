@@ -1,4 +1,4 @@
-"""What cannot be reached is held and said, nothing else is stopped; bad input gets one clear message and changes nothing."""
+"""What cannot be reached is held and said; bad input gets one clear message and changes nothing."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def test_no_secret_is_in_any_file_or_output(estate: Estate) -> None:
     estate("plan", "--out", "saved.plan")
     for address in ("stable/db/configuration/db-0", "agile/web/Secret/shop/db"):
         estate("show", "2", "--log", f"lab/shop/{address}")
-    forms = {PASSWORD.encode(), base64.b64encode(PASSWORD.encode())}
+    printed = "".join(estate.printed).encode()
+    forms = (PASSWORD.encode(), base64.b64encode(PASSWORD.encode()))
+    assert not any(form in printed for form in forms)
     assert PASSWORD in estate.on("db-0", "cat /etc/db.conf")  # it did arrive
     places = [estate.root, Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local/state")) / "orchestrator"]
     leaks = [
@@ -80,8 +82,6 @@ def test_no_secret_is_in_any_file_or_output(estate: Estate) -> None:
         if file.is_file() and not file.is_symlink() and any(form in file.read_bytes() for form in forms)
     ]
     assert leaks == []
-    printed = "".join(estate.printed[:-1]).encode()
-    assert not any(form in printed.replace(estate.printed[-1].encode(), b"") for form in forms)
 
 
 def test_no_secret_is_on_any_command_line_or_in_any_environment_of_what_is_started(estate: Estate) -> None:
