@@ -1,8 +1,7 @@
 """A machine's own folders: made once, kept until the machine is removed.
 
 /usr is the host's, read-only; /etc begins with what programs in /usr need (loader cache, PAM, certificates, name
-service), with users of its own. Nothing secret of the host is copied: no shadow, no private keys, nothing that only root
-can read.
+service), with users of its own. Nothing secret of the host is copied: no shadow, no keys, nothing only root can read.
 """
 
 from __future__ import annotations

@@ -79,10 +79,12 @@ def start_daemon(
 ) -> tuple[Process, subprocess.Popen[bytes]]:
     """Starts a program that outlives us, in a session of its own; what it writes goes to `log`, which begins anew.
 
+    The log is appended to, so that `trim` can shorten it while the program runs.
+
     The Popen is given back for what can only be asked of a child: its exit code. Raises LabError.
     """
-    with log.open("wb") as output:
-        log.chmod(0o600)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "wb") as output:
         try:
             popen = subprocess.Popen(
                 [str(part) for part in argv],
@@ -106,6 +108,13 @@ def tail(log: Path, lines: int = 5) -> str:
             return "\n".join(file.read().decode(errors="replace").strip().splitlines()[-lines:])
     except OSError:
         return ""
+
+
+def trim(log: Path, limit: int = 8 << 20) -> None:
+    """Empties a log that has grown beyond `limit` bytes; its writer goes on at the start."""
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size > limit:
+            os.truncate(log, 0)
 
 
 def stop(processes: Iterable[Process], *, grace: float) -> list[Process]:
