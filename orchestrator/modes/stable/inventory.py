@@ -1,0 +1,37 @@
+"""Inventories: reading those that people have written, and writing one for the machines that we have made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import DriverError
+from orchestrator.modes.stable.reaching import Reach
+
+
+def read(reach: Reach, inventories: Mapping[str, Path]) -> dict[str, dict[str, dict[str, Any]]]:
+    """A site's name -> its Ansible inventory, for many sites -> site -> host -> {"address", "groups"}, in file order.
+
+    Raises DriverError where one cannot be read.
+    """
+    read_already: dict[Path, dict[str, dict[str, Any]]] = {}
+    for path in inventories.values():
+        if path not in read_already:
+            read_already[path] = reach.inventory(path)
+    return {site: read_already[path] for site, path in inventories.items()}
+
+
+def text_for(machines: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]) -> str:
+    """An Ansible inventory (YAML that is JSON) of machines (name -> variables) in groups (group -> machine names).
+
+    Raises DriverError where a variable is a template: what a provider tells is data, never code for Ansible to run.
+    """
+    children: dict[str, dict[str, Any]] = {
+        group: {"hosts": {name: {} for name in names}} for group, names in groups.items()
+    }
+    text = json.dumps({"all": {"hosts": machines, "children": children}}, indent=1)
+    if "{{" in text or "{%" in text:
+        raise DriverError("a machine's variables hold a Jinja2 template", hint="a provider gives plain values")
+    return text

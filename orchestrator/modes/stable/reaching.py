@@ -1,0 +1,166 @@
+"""Asking hosts: our side of the reach worker, started when first needed and shared by all sites of a command."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import DriverError
+from orchestrator.model.observation import Unreachable
+from orchestrator.modes.stable.environment import environment_for
+
+HOST_TIMEOUT_S = 10.0
+INVENTORY_TIMEOUT_S = 120.0
+# The worker gives up on a host itself; we wait longer only for its own start on a busy computer.
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """How hosts are reached: those of an inventory, or machines by their variables (inventory name -> variables)."""
+
+    inventory: Path | None = None
+    machines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    plugins: tuple[Path, ...] = ()
+
+
+def host_timeout() -> float:
+    """How long one host may take to answer, in seconds. Raises DriverError where the setting is no number."""
+    text = os.environ.get("ORCHESTRATOR_HOST_TIMEOUT", "")
+    try:
+        return float(text) if text else HOST_TIMEOUT_S
+    except ValueError:
+        raise DriverError(f"ORCHESTRATOR_HOST_TIMEOUT={text}: not a number of seconds", hint="as in 10") from None
+
+
+class Reach:
+    """One worker process; calls may come from several threads. `root` is the estate's folder."""
+
+    def __init__(self, root: Path, scrub: Callable[[str], str]) -> None:
+        self._root = root
+        self._scrub = scrub
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._waiting: dict[int, Future[dict[str, Any]]] = {}
+        self._last = 0
+
+    def inventory(self, path: Path) -> dict[str, dict[str, Any]]:
+        """All hosts of an Ansible inventory, in its order: name -> {"address", "groups"}. Raises DriverError."""
+        if not path.exists():
+            raise DriverError(f"inventory {path}: there is no such file", hint="see `inventory:` of the Site")
+        answer = self._wait(self._ask({"op": "inventory", "path": str(path)}), INVENTORY_TIMEOUT_S)
+        if "hosts" not in answer:
+            raise DriverError(f"inventory {path}: {self._scrub(str(answer.get('error')))}")
+        hosts: dict[str, dict[str, Any]] = answer["hosts"]
+        return hosts
+
+    def probe(
+        self,
+        hosts: Hosts,
+        asks: Mapping[str, Mapping[str, Any]],
+        *,
+        fresh: bool = False,
+        timeout: float | None = None,
+    ) -> dict[str, dict[str, Any] | Unreachable]:
+        """Ask each host (inventory name -> what), all at once -> what it answers. Raises DriverError."""
+        seconds = timeout or host_timeout()
+        futures = {}
+        for name, ask in asks.items():
+            if hosts.inventory is None and name not in hosts.machines:
+                continue
+            request = {"op": "probe", "host": name, "ask": dict(ask), "fresh": fresh, "timeout": seconds}
+            request |= {"plugins": [str(folder) for folder in hosts.plugins]}
+            request |= {"inventory": str(hosts.inventory)} if hosts.inventory else {"vars": dict(hosts.machines[name])}
+            futures[name] = self._ask(request)
+        answers: dict[str, dict[str, Any] | Unreachable] = {}
+        for name in asks:
+            if name in futures:
+                answers[name] = self._told(name, self._wait(futures[name], seconds + PATIENCE_S))
+            else:
+                answers[name] = unreachable(f"{name}: it is not known how to reach it")
+        return answers
+
+    def _told(self, name: str, answer: Mapping[str, Any]) -> dict[str, Any] | Unreachable:
+        if "answer" in answer:
+            told: dict[str, Any] = answer["answer"]
+            return told
+        if "unreachable" in answer:
+            return unreachable(self._scrub(str(answer["unreachable"])))
+        return unreachable(f"{name}: {self._scrub(str(answer.get('error')))}")
+
+    def _ask(self, request: dict[str, Any]) -> Future[dict[str, Any]]:
+        future: Future[dict[str, Any]] = Future()
+        # Two locks: the worker stops reading while it is busy, and must still be able to answer.
+        with self._writing:
+            with self._lock:
+                process = self._started()
+                self._last += 1
+                number = self._last
+                self._waiting[number] = future
+            assert process.stdin is not None
+            # If it has died, its reader says so to everybody who waits.
+            with contextlib.suppress(OSError):
+                process.stdin.write(json.dumps({"id": number, **request}) + "\n")
+                process.stdin.flush()
+        return future
+
+    def _wait(self, future: Future[dict[str, Any]], seconds: float) -> dict[str, Any]:
+        try:
+            return future.result(timeout=seconds)
+        except TimeoutError:
+            raise DriverError("the process that speaks to hosts does not answer", hint="try again") from None
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "orchestrator.modes.stable.reach"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=self._root,
+                env=environment_for(self._root, self._scrub),
+                # No terminal: ssh would ask for host keys and passwords there. It ends with its stdin instead.
+                start_new_session=True,
+            )
+            threading.Thread(target=self._read, args=(self._process,), daemon=True, name="reach").start()
+        return self._process
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            answer = json.loads(line)
+            with self._lock:
+                future = self._waiting.pop(answer.pop("id"))
+            future.set_result(answer)
+        said = process.stderr.read().strip().splitlines()
+        why = DriverError(f"the process that speaks to hosts has ended: {said[-1] if said else 'killed'}")
+        with self._lock:
+            left, self._waiting = self._waiting, {}
+        for future in left.values():
+            future.set_exception(why)
+
+    def close(self) -> None:
+        """End the worker."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(timeout=10)
+
+
+def unreachable(why: str) -> Unreachable:
+    """Nothing is known of what depends on a host that did not answer."""
+    return Unreachable(why, cause=why)
