@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.errors import LabError
+from orchestrator.errors import LabError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.lab.client import Session
@@ -73,12 +73,15 @@ def exec_(machine: str, command: tuple[str, ...]) -> None:
     """
     from orchestrator.lab import client, machines
 
+    words = command[1:] if command[0] == "--" else command
+    if not words:
+        raise UsageError("lab exec: no command given", hint="orchestrator lab exec MACHINE -- COMMAND [ARG]...")
     home = _home()
     name = machines.find(home, machine).name
     environment = {"TERM": os.environ.get("TERM", "dumb")}
     down = "`orchestrator lab up` starts what does not run"
     try:
-        session = client.start(home.machine(name), command, (0, 1, 2), env=environment, timeout=10.0)
+        session = client.start(home.machine(name), words, (0, 1, 2), env=environment, timeout=10.0)
         with _signals_to(session):
             raise SystemExit(session.wait())
     except client.MachineDownError as error:
@@ -112,9 +115,8 @@ def _as_text(seen: Status) -> str:
     if not seen.exists:
         return f"There is no lab in {seen.home}.\n`orchestrator lab up` makes one."
     states = {state for _, _, state in seen.members}
-    lines = [
-        f"Kubernetes   {'running' if states == {'running'} else 'not running' if 'running' not in states else 'damaged'}"
-    ]
+    kubernetes = "running" if states == {"running"} else "damaged" if "running" in states else "not running"
+    lines = [f"Kubernetes   {kubernetes}"]
     if seen.kubeconfig:
         lines.append(f"  kubeconfig {seen.kubeconfig}")
     lines += [f"  {name:<26}{state:<10}{f'pid {pid}' if pid else ''}".rstrip() for name, pid, state in seen.members]

@@ -1,7 +1,7 @@
 """The lab's Kubernetes control plane: started, watched over and ended; real but for the node, which kwok simulates.
 
-`up` starts what does not run and leaves alone what does, so that it also mends. All of it listens on loopback only, etcd
-and API server ask for certificates and tokens, and only the folder `cluster` of the lab's home holds its data.
+`up` starts what does not run and leaves alone what does, so that it also mends. All of it listens on loopback only;
+etcd and API server ask for certificates and tokens, and only the folder `cluster` of the lab's home holds its data.
 """
 
 from __future__ import annotations

@@ -32,25 +32,25 @@ AGENT = "/run/orchestrator/agent.py"
 _PYTHON = "/run/orchestrator/python"
 _PROBE_TIMEOUT_S = 20.0
 
-# What a container's root has by default: enough to own files, change users and bind low ports; not to set the clock or
-# load modules, nor (CAP_SYS_ADMIN) to mount, which would undo the read-only /usr.
-_CAPABILITIES = (
-    "CAP_AUDIT_WRITE",
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_RAW",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-)
+# What a container's root has by default, as name -> bit: enough to own files, change users, bind low ports; not to set
+# the clock or load modules, nor (CAP_SYS_ADMIN) to mount, which would undo the read-only /usr.
+_CAPABILITIES = {
+    "CAP_CHOWN": 0,
+    "CAP_DAC_OVERRIDE": 1,
+    "CAP_FOWNER": 3,
+    "CAP_FSETID": 4,
+    "CAP_KILL": 5,
+    "CAP_SETGID": 6,
+    "CAP_SETUID": 7,
+    "CAP_SETPCAP": 8,
+    "CAP_NET_BIND_SERVICE": 10,
+    "CAP_NET_RAW": 13,
+    "CAP_SYS_CHROOT": 18,
+    "CAP_SYS_NICE": 23,
+    "CAP_AUDIT_WRITE": 29,
+    "CAP_SETFCAP": 31,
+}
+_CAN_MOUNT = 1 << 21
 
 # Whose files a machine's are when root uses proot: an id that owns nothing else, so that /usr cannot be written.
 PROOT_UID = 61777
@@ -115,9 +115,8 @@ class Way:
 def _bubblewrap(way: Way, disk: Path, hostname: str, inner: Sequence[str], info: int | None) -> list[str]:
     argv = [str(way.program), "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1", "--hostname", hostname]
     if way.kind == "bubblewrap-user":
-        argv += ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL"]
-    else:
-        argv += [word for capability in _CAPABILITIES for word in ("--cap-add", capability)]
+        argv += ["--unshare-user", "--uid", "0", "--gid", "0"]
+    argv += ["--cap-drop", "ALL", *_capabilities(way.kind)]
     argv += ["--ro-bind", "/usr", "/usr"]
     for name, target in _beside_usr():
         argv += ["--symlink", target, f"/{name}"] if target else ["--ro-bind", f"/{name}", f"/{name}"]
@@ -134,6 +133,7 @@ def _bubblewrap(way: Way, disk: Path, hostname: str, inner: Sequence[str], info:
         "/proc/sys",
     ]
     argv += ["--perms", "1777", "--tmpfs", "/tmp", "--tmpfs", "/run", "--perms", "1777", "--dir", "/run/lock"]  # noqa: S108
+    argv += ["--perms", "0755", "--dir", "/run/orchestrator"]
     for name in disks.FOLDERS:
         argv += ["--bind", str(disk / name), f"/{name}"]
     argv += ["--ro-bind", str(_agent_source()), AGENT]
@@ -142,6 +142,15 @@ def _bubblewrap(way: Way, disk: Path, hostname: str, inner: Sequence[str], info:
     if info is not None:
         argv += ["--info-fd", str(info)]
     return [*argv, "--chdir", "/", "--", *inner]
+
+
+def _capabilities(kind: Kind) -> list[str]:
+    """bubblewrap's arguments. Asked for one it cannot give, it silently leaves ALL: so only what is ours to give."""
+    held = -1
+    if kind == "bubblewrap-root":
+        status = Path("/proc/self/status").read_text().split("CapEff:", 1)[1].split(maxsplit=1)[0]
+        held = int(status, 16)
+    return [word for name, bit in _CAPABILITIES.items() if held >> bit & 1 for word in ("--cap-add", name)]
 
 
 def _proot(way: Way, folder: Path, disk: Path, inner: Sequence[str]) -> list[str]:
@@ -249,15 +258,20 @@ def _pythons() -> list[Python]:
     return found
 
 
+# Run inside: Python is new enough and has what the agent needs, and the sandbox holds.
+_PROBE = f"""
+import sys, json, socket, subprocess
+held = int(open("/proc/self/status").read().split("CapEff:")[1].split()[0], 16)
+if sys.version_info < (3, 8):
+    sys.exit("Python is older than 3.8")
+if held & {_CAN_MOUNT}:
+    sys.exit("the sandbox could not be kept from mounting")
+"""
+
+
 def _try(way: Way) -> str:
     """Runs a Python of at least 3.8 in a sandbox -> why it does not work; empty when it does."""
-    check = [
-        way.python.path,
-        "-I",
-        "-S",
-        "-c",
-        "import sys, json, socket, subprocess; sys.exit(sys.version_info < (3, 8))",
-    ]
+    check = [way.python.path, "-I", "-S", "-c", _PROBE]
     parent = tempfile.mkdtemp(prefix="orchestrator-lab-", dir="/var/tmp" if way.user is not None else None)  # noqa: S108
     folder = Path(parent)
     try:
