@@ -5,16 +5,75 @@ Values that may hold `${…}` are typed `Any` or `Expression` here; desired/ giv
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+import re
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Strict,
+    Tag,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 API_VERSION = "orchestrator/v1alpha1"
 NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
+DURATION = r"^\d{1,6}(ms|s|m|h)$"
+LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
 
 Name: TypeAlias = Annotated[str, Field(pattern=NAME, max_length=63)]
+Identifier: TypeAlias = Annotated[str, Field(pattern=IDENTIFIER, max_length=63)]  # what CEL and Jinja2 can name
+LabelKey: TypeAlias = Annotated[str, Field(pattern=LABEL_KEY, max_length=317)]
+LabelValue: TypeAlias = Annotated[str, Field(pattern=LABEL_VALUE, max_length=63)]
+Text: TypeAlias = Annotated[str, Field(min_length=1)]
+Duration: TypeAlias = Annotated[str, Field(pattern=DURATION)]
 Expression: TypeAlias = str  # text that may contain ${…}
 ParameterType: TypeAlias = Literal["string", "integer", "number", "boolean", "list", "map", "secret"]
+Items: TypeAlias = Strict  # `Annotated[tuple[X, ...], Items(False)]`: a YAML list is taken for the tuple
+
+
+def _or_expression(kind: type, words: str, low: int = 0, high: int = 1) -> BeforeValidator:
+    """A plain value of `kind`, or a text with an expression in it."""
+
+    def checked(value: Any) -> Any:
+        if value is None or (isinstance(value, str) and "${" in value):
+            return value
+        if type(value) is not kind:  # bool is an int to isinstance
+            raise PydanticCustomError("plain_or_expression", f"must be {words}, or an expression `${{…}}`")
+        if isinstance(value, int) and not low <= value <= high:
+            raise PydanticCustomError("range", f"must be between {low} and {high}, not {value}")
+        return value
+
+    return BeforeValidator(checked)
+
+
+def _quantity(value: str) -> str:
+    if "${" not in value and not re.fullmatch(r"\d{1,12}(\.\d{1,3})?[KMGT]i?", value):
+        raise PydanticCustomError("quantity", "must be a size such as 4Gi or 512Mi")
+    return value
+
+
+Count: TypeAlias = Annotated[int | Expression, _or_expression(int, "a whole number", 0, 10_000)]
+Port: TypeAlias = Annotated[int | Expression, _or_expression(int, "a port (a whole number)", 1, 65535)]
+Quantity: TypeAlias = Annotated[Expression, AfterValidator(_quantity)]
+Condition: TypeAlias = Annotated[bool | Expression, _or_expression(bool, "true or false")]
+
+
+def exactly_one(model: BaseModel, *fields: str) -> None:
+    """Refuse a model that sets none or several of `fields` (by their names in documents)."""
+    names = {info.alias or name: name for name, info in type(model).model_fields.items()}
+    given = [field for field in fields if getattr(model, names[field]) not in (None, (), False)]
+    if len(given) != 1:
+        wanted = ", ".join(f"`{field}`" for field in fields[:-1]) + f" and `{fields[-1]}`"
+        has = f"it has {' and '.join(f'`{field}`' for field in given)}" if given else "it has none of them"
+        raise PydanticCustomError("exactly_one", "needs exactly one of {wanted}; {has}", {"wanted": wanted, "has": has})
 
 
 class Model(BaseModel):
@@ -26,8 +85,13 @@ class Model(BaseModel):
 class SecretSource(Model):
     """Where a secret is read from, exactly one of them."""
 
-    env: str | None = None
-    file: str | None = None
+    env: Text | None = None
+    file: Text | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, "env", "file")
+        return self
 
 
 class SecretRef(Model):
@@ -39,16 +103,24 @@ class SecretRef(Model):
 class Requirement(Model):
     """One line of a label selector."""
 
-    key: str
+    key: LabelKey
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    values: tuple[str, ...] = ()
+    values: Annotated[tuple[str, ...], Items(False)] = ()
+
+    @model_validator(mode="after")
+    def _values(self) -> Self:
+        if self.operator in ("In", "NotIn") and not self.values:
+            raise PydanticCustomError("no_values", "`{operator}` needs `values`", {"operator": self.operator})
+        if self.operator in ("Exists", "DoesNotExist") and self.values:
+            raise PydanticCustomError("values", "`{operator}` takes no `values`", {"operator": self.operator})
+        return self
 
 
 class Selector(Model):
     """A Kubernetes label selector; an empty one picks everything."""
 
-    match_labels: dict[str, str] = Field(default_factory=dict, alias="matchLabels")
-    match_expressions: tuple[Requirement, ...] = Field(default=(), alias="matchExpressions")
+    match_labels: dict[LabelKey, str] = Field(default_factory=dict, alias="matchLabels")
+    match_expressions: Annotated[tuple[Requirement, ...], Items(False)] = Field(default=(), alias="matchExpressions")
 
 
 class EstateMetadata(Model):
@@ -72,9 +144,9 @@ class Parameter(Model):
     type: ParameterType
     default: Any = None
     description: str = ""
-    enum: tuple[Any, ...] | None = None
-    minimum: float | None = None
-    maximum: float | None = None
+    enum: Annotated[tuple[Any, ...], Items(False)] | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
     pattern: str | None = None
 
 
@@ -88,27 +160,32 @@ class Output(Model):
 class Machines(Model):
     """The machines that a stable workload runs on."""
 
-    count: int | Expression = 1
-    cpu: int | Expression | None = None
-    memory: Expression | None = None
-    disk: Expression | None = None
+    count: Count = 1
+    cpu: Count | None = None
+    memory: Quantity | None = None
+    disk: Quantity | None = None
     image: Expression | None = None
-    labels: dict[str, Expression] = Field(default_factory=dict)
+    labels: dict[LabelKey, Expression] = Field(default_factory=dict)
 
 
 class Configure(Model):
     """What Ansible does inside the machines: a playbook, or roles."""
 
     playbook: str | None = None
-    roles: tuple[str, ...] = ()
+    roles: Annotated[tuple[str, ...], Items(False)] = ()
     remove: str | None = None
-    vars: dict[str, Any] = Field(default_factory=dict)
+    vars: dict[Identifier, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, "playbook", "roles")
+        return self
 
 
 class HttpCheck(Model):
     """An HTTP request to the machine that must answer with `status`."""
 
-    port: int | Expression
+    port: Port
     path: str = "/"
     status: int = 200
     tls: bool = False
@@ -117,10 +194,15 @@ class HttpCheck(Model):
 class Check(Model):
     """One readiness check: exactly one of tcp, http, command, and for how long it is tried."""
 
-    tcp: int | Expression | None = None
+    tcp: Port | None = None
     http: HttpCheck | None = None
     command: Expression | None = None
-    within: Annotated[str, Field(pattern=r"^\d+(ms|s|m|h)$")] = "60s"
+    within: Duration = "60s"
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, "tcp", "http", "command")
+        return self
 
 
 class StableWorkload(Model):
@@ -128,10 +210,10 @@ class StableWorkload(Model):
 
     machines: Machines = Field(default_factory=Machines)
     configure: Configure | None = None
-    ready: tuple[Check, ...] = ()
-    outputs: dict[str, Output] = Field(default_factory=dict)
-    when: bool | Expression = True
-    after: tuple[str, ...] = ()  # `stable.NAME` or `agile.NAME`
+    ready: Annotated[tuple[Check, ...], Items(False)] = ()
+    outputs: dict[Identifier, Output] = Field(default_factory=dict)
+    when: Condition = True
+    after: Annotated[tuple[str, ...], Items(False)] = ()  # `stable.NAME` or `agile.NAME`
     protect: bool = False
 
 
@@ -139,12 +221,12 @@ class AgileWorkload(Model):
     """Kubernetes objects."""
 
     namespace: Expression = "default"
-    manifests: tuple[str, ...]
-    vars: dict[str, Any] = Field(default_factory=dict)
-    outputs: dict[str, Output] = Field(default_factory=dict)
-    timeout: Annotated[str, Field(pattern=r"^\d+(ms|s|m|h)$")] = "5m"  # for becoming ready
-    when: bool | Expression = True
-    after: tuple[str, ...] = ()
+    manifests: Annotated[tuple[Text, ...], Items(False), Field(min_length=1)]
+    vars: dict[Identifier, Any] = Field(default_factory=dict)
+    outputs: dict[Identifier, Output] = Field(default_factory=dict)
+    timeout: Duration = "5m"  # for becoming ready
+    when: Condition = True
+    after: Annotated[tuple[str, ...], Items(False)] = ()
     protect: bool = False
 
 
@@ -159,10 +241,10 @@ class BlueprintMetadata(Model):
 class BlueprintSpec(Model):
     """What a blueprint describes."""
 
-    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    parameters: dict[Identifier, Parameter] = Field(default_factory=dict)
     stable: dict[Name, StableWorkload] = Field(default_factory=dict)
     agile: dict[Name, AgileWorkload] = Field(default_factory=dict)
-    outputs: dict[str, Output] = Field(default_factory=dict)
+    outputs: dict[Identifier, Output] = Field(default_factory=dict)
 
 
 class Blueprint(Model):
@@ -178,31 +260,47 @@ class SiteMetadata(Model):
     """A site's name and labels."""
 
     name: Name
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
 
 
 class Binding(Model):
     """Which inventory hosts serve a workload: a group, or hosts by name."""
 
-    group: str | None = None
-    hosts: tuple[str, ...] = ()
+    group: Text | None = None
+    hosts: Annotated[tuple[Text, ...], Items(False)] = ()
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, "group", "hosts")
+        return self
 
 
 class SiteStable(Model):
     """How a site's machines are had: a machine provider, and for `static` an Ansible inventory with its bindings."""
 
-    provider: str
-    inventory: str | None = None
-    bind: dict[str, Binding] = Field(default_factory=dict)
+    provider: Name
+    inventory: Text | None = None
+    bind: dict[Name, Binding] = Field(default_factory=dict)
+
+
+Kubeconfig: TypeAlias = Annotated[
+    Annotated[Text, Tag("path")] | Annotated[SecretRef, Tag("reference")],
+    Discriminator(lambda value: "reference" if isinstance(value, dict | SecretRef) else "path"),
+]
 
 
 class Cluster(Model):
     """How a site's Kubernetes API is reached: the lab's, or a kubeconfig by path or reference."""
 
     lab: bool = False
-    kubeconfig: str | SecretRef | None = None
+    kubeconfig: Kubeconfig | None = None
     context: str | None = None
-    exec: tuple[str, ...] = ()  # programs that the kubeconfig may start for credentials
+    exec: Annotated[tuple[str, ...], Items(False)] = ()  # programs that the kubeconfig may start for credentials
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, "lab", "kubeconfig")
+        return self
 
 
 class SiteAgile(Model):
@@ -247,7 +345,7 @@ class PlacementSpec(Model):
     blueprint: str
     sites: Selector
     values: dict[str, Any] = Field(default_factory=dict)
-    overrides: tuple[Override, ...] = ()
+    overrides: Annotated[tuple[Override, ...], Items(False)] = ()
 
 
 class Placement(Model):
