@@ -1,0 +1,281 @@
+"""What a playbook run teaches us, learnt inside ansible-playbook beside ansible-runner's own callback plugin.
+
+- The files that copy, template and file tasks manage, so that the probe can fingerprint them. Task arguments hold
+  secrets: only the keys in `KEYS` are ever looked at, and only paths, names and aspects leave this file.
+- The handlers that were notified and have not run. They are written down at every step, before the task that may notify
+  them starts, so that whatever kills the run, the next one knows; those of an earlier run are notified again.
+- Plays whose hosts match nothing in the whole inventory.
+
+It works in the folder that ORCHESTRATOR_RUN names: reads `orders.json`, writes `learnt.json` at the end and the
+handlers' journal to the path that the orders give. It also lets the run die with whoever started it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from ansible.playbook.block import Block
+from ansible.playbook.handler import Handler
+from ansible.plugins.callback import CallbackBase
+from ansible.template import Templar, trust_as_template
+
+DOCUMENTATION = """
+name: orchestrator_learns
+type: notification
+short_description: learns what a run manages
+description: [Used by orchestrator alone.]
+"""
+
+KEYS = ("path", "dest", "name", "state", "mode", "owner", "group", "force")
+ALL = "*"  # the handlers of an interrupted run of which only this much is known
+PR_SET_PDEATHSIG = 1
+
+# Tasks that leave nothing behind that could be verified.
+NEUTRAL = frozenset(
+    (
+        *(
+            "add_host",
+            "assert",
+            "debug",
+            "fail",
+            "fetch",
+            "find",
+            "gather_facts",
+            "getent",
+            "group_by",
+            "meta",
+            "pause",
+        ),
+        *("import_playbook", "import_role", "import_tasks", "include_role", "include_tasks", "include_vars", "ping"),
+        *("package_facts", "service_facts", "set_fact", "set_stats", "setup", "slurp", "stat"),
+        *("validate_argument_spec", "wait_for", "wait_for_connection"),
+    )
+)
+
+
+def die_with_parent(number: int) -> None:
+    """Ask the kernel for a signal when the process that started this one ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def thing_of(action: str, args: dict[str, Any], result: dict[str, Any]) -> dict[str, Any] | None:
+    """The file that a task manages, as the probe wants it; None where it cannot be verified."""
+    told = {key: args.get(key) for key in KEYS}
+    path = result.get("path") or result.get("dest") or told["path"] or told["dest"] or told["name"]
+    if not isinstance(path, str) or not path.startswith("/") or path.endswith("/"):
+        return None
+    enforced = [aspect for aspect in ("mode", "owner", "group") if told[aspect] not in (None, "preserve")]
+    if action == "file":
+        state = result.get("state") or told["state"] or "file"
+        if state == "absent":
+            return {"path": path, "scope": "absent", "enforced": ["type"]}
+        by_state = {"directory": ["type"], "link": ["type", "target"], "hard": ["type"]}
+        return {"path": path, "scope": "meta", "enforced": enforced + by_state.get(state, [])}
+    if action == "copy" and "checksum" not in result and "state" not in result and "censored" not in result:
+        return None  # a whole folder: which files it holds is not told
+    if told["force"] in (False, "no", "false"):
+        return {"path": path, "scope": "meta", "enforced": [*enforced, "type"]}
+    return {"path": path, "scope": "whole", "enforced": [*enforced, "type", "content", "size"]}
+
+
+def merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """Two tasks on one path: the last one says whether it is there; content beats what lies around it."""
+    if old is None or "absent" in (old["scope"], new["scope"]):
+        return new
+    scope = "whole" if "whole" in (old["scope"], new["scope"]) else "meta"
+    return {"path": new["path"], "scope": scope, "enforced": sorted({*old["enforced"], *new["enforced"]})}
+
+
+class Handlers:
+    """Which handlers each host still has to run; every step is written to the journal at once."""
+
+    def __init__(self, journal: Path, token: str, carried: dict[str, list[str]]) -> None:
+        self.journal = journal
+        self.token = token
+        self.pending = {host: set(names) for host, names in carried.items()}
+        self.underway: dict[str, set[str]] = {}  # of tasks that have started and may notify
+        self.write()
+
+    def write(self) -> None:
+        hosts = {
+            host: sorted(self.pending.get(host, set()) | self.underway.get(host, set()))
+            for host in {*self.pending, *self.underway}
+        }
+        part = self.journal.with_suffix(".part")
+        part.touch(mode=0o600)
+        part.write_text(json.dumps({"token": self.token, "hosts": hosts}))
+        part.replace(self.journal)
+
+    def starts(self, host: str, names: set[str]) -> None:
+        if names:
+            self.underway[host] = names
+            self.write()
+
+    def ends(self, host: str, names: set[str], *, notified: bool) -> None:
+        if names:
+            self.underway.pop(host, None)
+            if notified:
+                self.pending.setdefault(host, set()).update(names)
+            self.write()
+
+    def ran(self, host: str, name: str) -> None:
+        if name in self.pending.get(host, ()):
+            self.pending[host].discard(name)
+            self.write()
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
+    """Called by Ansible in the order of events, in its main process."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "orchestrator_learns"
+    CALLBACK_NEEDS_ENABLED = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.disabled = "ORCHESTRATOR_RUN" not in os.environ
+        if self.disabled:
+            return
+        die_with_parent(signal.SIGTERM)
+        os.register_at_fork(after_in_child=lambda: die_with_parent(signal.SIGKILL))
+        self.folder = Path(os.environ["ORCHESTRATOR_RUN"])
+        orders = json.loads((self.folder / "orders.json").read_text())
+        self.handlers = Handlers(Path(orders["journal"]), orders["token"], orders["carried"])
+        self.play: Any = None
+        self.plays: list[dict[str, Any]] = []
+        self.things: dict[str, dict[str, dict[str, Any]]] = {}
+        self.tasks: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        self.play = play
+        carried = {host: names for host, names in self.handlers.pending.items() if names}
+        for handler in self._handlers() if carried else ():
+            names = self._names(handler)
+            hosts = [host for host, pending in carried.items() if ALL in pending or names & pending]
+            if hosts and handler.name:
+                play.tasks = [*play.tasks, self._notifying(handler, hosts)]
+
+    def v2_playbook_on_no_hosts_matched(self) -> None:
+        pattern = self.play.hosts
+        inventory = self.play.get_variable_manager()._inventory
+        anywhere = bool(inventory.get_hosts(pattern, ignore_limits=True, ignore_restrictions=True))
+        self.plays.append({"play": self.play.get_name(), "path": self.play.get_path(), "anywhere": anywhere})
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        self.handlers.starts(host.get_name(), self._notified(task.notify))
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        self._settle(result)
+        self._learn(result, item=False)
+
+    def v2_runner_item_on_ok(self, result: Any) -> None:
+        self._learn(result, item=True)
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        self._settle(result)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        host = result.host.get_name()
+        names = self._notified(self._fields(result).get("notify") or result.task.notify)
+        self.handlers.ends(host, names, notified=bool(result.result.get("changed")))
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        hosts = {}
+        for host in sorted({*self.things, *self.tasks}):
+            counted = [task for task in self.tasks.get(host, {}).values() if task["verified"] is not None]
+            hosts[host] = {
+                "things": list(self.things.get(host, {}).values()),
+                "verified": sum(1 for task in counted if task["verified"]),
+                "total": len(counted),
+                "unverified": sorted({task["name"] for task in counted if not task["verified"]}),
+            }
+        (self.folder / "learnt.json").write_text(json.dumps({"hosts": hosts, "unmatched": self.plays}))
+
+    def _settle(self, result: Any) -> None:
+        """A task has ended well or was skipped on a host."""
+        host, task = result.host.get_name(), result.task
+        names = self._notified(self._fields(result).get("notify") or task.notify)
+        self.handlers.ends(host, names, notified=bool(result.result.get("changed")))
+        if isinstance(task, Handler):
+            self.handlers.ran(host, str(task.get_name()))
+
+    def _learn(self, result: Any, *, item: bool) -> None:
+        fields, task = self._fields(result), result.task
+        host = result.host.get_name()
+        known = self.tasks.setdefault(host, {})
+        if not item and task._uuid in known:
+            return  # the sum of a loop's items
+        action = str(task.resolved_action or task.action).split(".")
+        verified: bool | None = None
+        if not self._leaves_nothing(fields, task, action[-1]):
+            ours = action[:2] in (["ansible", "builtin"], ["ansible", "legacy"]) or len(action) == 1
+            managing = ours and action[-1] in ("copy", "template", "file")
+            thing = thing_of(action[-1], dict(fields.get("args") or {}), dict(result.result)) if managing else None
+            if thing is not None:
+                things = self.things.setdefault(host, {})
+                things[thing["path"]] = merged(things.get(thing["path"]), thing)
+            verified = thing is not None and known.get(task._uuid, {}).get("verified") is not False
+        known[task._uuid] = {"name": str(task.get_name()), "verified": verified}
+
+    @staticmethod
+    def _leaves_nothing(fields: dict[str, Any], task: Any, action: str) -> bool:
+        return bool(
+            action in NEUTRAL
+            or action.endswith(("_info", "_facts"))
+            or isinstance(task, Handler)
+            or fields.get("delegate_to")
+            or fields.get("check_mode")
+            or fields.get("changed_when") in ([False], False)
+        )
+
+    @staticmethod
+    def _fields(result: Any) -> dict[str, Any]:
+        return dict(result.task_fields or {})
+
+    def _handlers(self) -> list[Any]:
+        return [handler for block in self.play.handlers for handler in block.block] if self.play else []
+
+    def _names(self, handler: Any) -> set[str]:
+        """Everything under which a handler can be notified, and the name under which it is written down."""
+        names = [handler.name, handler.get_name(include_role_fqcn=False), handler.get_name(), *handler.listen]
+        return {self._text(name) for name in names if name}
+
+    def _text(self, name: str) -> str:
+        """A handler's name may be a template of the play's variables."""
+        if "{{" not in name:
+            return str(name)
+        variables = self.play.get_variable_manager().get_vars(play=self.play)
+        try:
+            return str(Templar(loader=self.play.get_loader(), variables=variables).template(name))
+        except Exception:  # noqa: BLE001 - Ansible itself says that such a handler cannot be used
+            return str(name)
+
+    def _notified(self, notify: Any) -> set[str]:
+        """The handlers behind what a task notifies: names and topics become the names that are written down."""
+        wanted = {self._text(str(one)) for one in ([notify] if isinstance(notify, str) else notify or ())}
+        if not wanted:
+            return set()
+        found = [handler for handler in self._handlers() if self._names(handler) & wanted]
+        known = {name for handler in found for name in self._names(handler)}
+        return {self._text(handler.get_name()) for handler in found} | (wanted - known)
+
+    def _notifying(self, handler: Any, hosts: list[str]) -> Any:
+        """A block at the play's end that notifies a handler on hosts where an earlier run could not run it."""
+        name = self._text(handler.get_name())
+        task = {
+            "name": f"Pending from an interrupted run: {name}",
+            "ansible.builtin.debug": {"msg": "its handler runs now"},
+            "changed_when": True,
+            "notify": [name],
+            "when": trust_as_template(f"inventory_hostname in {json.dumps(hosts)}"),
+        }
+        play = self.play
+        return Block.load(
+            {"block": [task]}, play=play, variable_manager=play.get_variable_manager(), loader=play.get_loader()
+        )
