@@ -148,11 +148,12 @@ def tell(client: socket.socket, answer: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Usage: agent.py LISTENER_FD MACHINE_ID."""
+    """Usage: agent.py LISTENER_FD."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
-    # The mark by which the machine's processes are found where there is no process namespace to tell them.
-    Agent(socket.socket(fileno=descriptor), {**ENVIRONMENT, "ORCHESTRATOR_LAB_MACHINE": sys.argv[2]}).serve()
+    # The marks by which the lab's processes are found where there is no process namespace to tell them.
+    marks = {name: value for name, value in os.environ.items() if name.startswith("ORCHESTRATOR_LAB")}
+    Agent(socket.socket(fileno=descriptor), {**ENVIRONMENT, **marks}).serve()
 
 
 if __name__ == "__main__":

@@ -20,11 +20,11 @@ from typing import Any, Literal
 from orchestrator.errors import LabError
 from orchestrator.lab import pki
 from orchestrator.lab.api import Api
-from orchestrator.lab.home import Home, read_json, write_json
+from orchestrator.lab.home import MARK_VARIABLE, Home, read_json, write_json
 from orchestrator.lab.members import API_SERVER, CONTROLLERS, MEMBERS, PORTS, STORE, USERS, Layout
 from orchestrator.lab.processes import Process, start_daemon, stop, tail, trim, with_environment
 
-MARK_VARIABLE = "ORCHESTRATOR_LAB"
+_MEMBER_VARIABLE = "ORCHESTRATOR_LAB_MEMBER"
 READY_TIMEOUT_S = 120.0
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -92,7 +92,8 @@ def up(home: Home, programs: Mapping[str, Path], report: Report) -> Path:
         missing = [member for member in members if record.state(member) != "running"]
         for member in missing:
             log = layout.log(member)
-            environment = {"PATH": "/usr/bin:/bin", "HOME": str(layout.folder), MARK_VARIABLE: home.id()}
+            marks = {MARK_VARIABLE: home.id(), _MEMBER_VARIABLE: home.id()}
+            environment = {"PATH": "/usr/bin:/bin", "HOME": str(layout.folder), **marks}
             argv = layout.argv(member, programs[member])
             record.members[member], watched[member] = start_daemon(argv, log, env=environment, cwd=layout.folder)
             record.write(home)
@@ -110,7 +111,7 @@ def up(home: Home, programs: Mapping[str, Path], report: Report) -> Path:
 
 
 def down(home: Home) -> None:
-    """Ends the control plane and whatever bears the lab's mark; its files stay. Raises LabError."""
+    """Ends whatever bears the lab's mark, machines included; all files stay. Raises LabError."""
     record = Record.read(home)
     left = stop(record.members.values(), grace=0)
     left += stop(with_environment(MARK_VARIABLE, home.id()), grace=0)
@@ -126,7 +127,8 @@ def _prepare(home: Home, record: Record) -> Layout:
         folder.mkdir(mode=0o700, exist_ok=True)
     running = [member for member in MEMBERS if record.state(member) == "running"]
     # One that was started by an `up` that was killed before it could note so.
-    stop((p for p in with_environment(MARK_VARIABLE, home.id()) if p not in record.members.values()), grace=0)
+    known = record.members.values()
+    stop([process for process in with_environment(_MEMBER_VARIABLE, home.id()) if process not in known], grace=0)
     ports_of = {STORE: ("etcd", "etcd-peer"), API_SERVER: (API_SERVER,)}
     needed = [port for member, names in ports_of.items() if member not in running for port in names]
     if any(name not in record.ports or not _is_free(record.ports[name]) for name in needed):

@@ -24,6 +24,9 @@ from orchestrator.errors import LabError
 
 MARK = "lab.json"
 
+# In the environment of every process of a lab: whose it is (the lab's id), for finding it when its record is lost.
+MARK_VARIABLE = "ORCHESTRATOR_LAB"
+
 
 def default_home() -> Path:
     """ORCHESTRATOR_LAB_HOME, or `lab` in the user's state folder for orchestrator."""

@@ -17,12 +17,13 @@ from typing import Any, Literal
 
 from orchestrator.errors import LabError
 from orchestrator.lab import client, disk, sandbox
-from orchestrator.lab.home import Home, read_json, remove_tree, write_json
+from orchestrator.lab.home import MARK_VARIABLE, Home, read_json, remove_tree, write_json
 from orchestrator.lab.processes import Process, start_daemon, stop, tail, with_environment
 
 State = Literal["running", "stopped", "dead"]
 
 RECORD = "machine.json"
+_MACHINE_VARIABLE = "ORCHESTRATOR_LAB_MACHINE"
 START_TIMEOUT_S = 30.0
 _PING_TIMEOUT_S = 5.0
 
@@ -122,7 +123,7 @@ def start(home: Home, machine: Machine, way: sandbox.Way) -> Machine:
     disk_folder = _ready_disk(place)
     disk.name_it(disk_folder, machine.name, machine.address, machine.id)
     sandbox.prepare(way, place, disk_folder)
-    machine = _boot(folder, machine, way, disk_folder)
+    machine = _boot(home, machine, way, disk_folder)
     machine.write(folder)
     return machine
 
@@ -131,7 +132,7 @@ def _place(home: Home, machine: Machine, way: sandbox.Way) -> Path:
     """Where disk and volatile folders are: with the record, unless another user id must be able to reach them."""
     if way.user is None:
         return home.machine(machine.name)
-    shared = Path("/var/tmp", f"orchestrator-lab-{home.id()}")  # noqa: S108 - root's, made with mkdir, checked below
+    shared = shared_place(home)
     shared.mkdir(mode=0o711, exist_ok=True)
     if shared.is_symlink() or shared.stat().st_uid != os.geteuid():
         raise LabError(
@@ -157,11 +158,12 @@ def _ready_disk(place: Path) -> Path:
     return finished
 
 
-def _boot(folder: Path, machine: Machine, way: sandbox.Way, disk_folder: Path) -> Machine:
+def _boot(home: Home, machine: Machine, way: sandbox.Way, disk_folder: Path) -> Machine:
+    folder = home.machine(machine.name)
     listener = _listen(folder)
     report_read, report_write = os.pipe()
     try:
-        inner = [way.python.path, "-I", "-S", sandbox.AGENT, str(listener.fileno()), machine.id]
+        inner = [way.python.path, "-I", "-S", sandbox.AGENT, str(listener.fileno())]
         with_report = way.kind != "proot"
         command = way.command(
             Path(machine.place), disk_folder, machine.name, inner, report_write if with_report else None
@@ -170,7 +172,7 @@ def _boot(folder: Path, machine: Machine, way: sandbox.Way, disk_folder: Path) -
         outer, popen = start_daemon(
             command,
             folder / "log",
-            env=way.environment(Path(machine.place)),
+            env=way.environment(Path(machine.place)) | {MARK_VARIABLE: home.id(), _MACHINE_VARIABLE: machine.id},
             cwd="/",
             umask=0o022,
             pass_fds=kept,
@@ -185,7 +187,7 @@ def _boot(folder: Path, machine: Machine, way: sandbox.Way, disk_folder: Path) -
             pid = int(json.loads(report.read())["child-pid"]) if with_report else seen_inside
         return replace(machine, init=Process.of(pid), outer=outer)
     except BaseException:
-        stop([outer, *with_environment("ORCHESTRATOR_LAB_MACHINE", machine.id)], grace=0)
+        stop([outer, *with_environment(_MACHINE_VARIABLE, machine.id)], grace=0)
         raise
 
 
@@ -226,12 +228,8 @@ def kill(machine: Machine) -> None:
     """Ends every process of the machine. Raises LabError when one cannot be ended."""
     known = [process for process in (machine.init, machine.outer) if process is not None]
     left = stop(known, grace=0)
-    # Where there is a process namespace, the rest went with its init; where there is none, they bear our mark.
-    while (
-        machine.kind == "proot"
-        and not left
-        and (others := list(with_environment("ORCHESTRATOR_LAB_MACHINE", machine.id)))
-    ):
+    # Where there is a process namespace the rest went with its init; where there is none, it bears our mark.
+    while not left and (others := list(with_environment(_MACHINE_VARIABLE, machine.id))):
         left = stop(others, grace=0)
     if left:
         raise LabError(
@@ -241,15 +239,19 @@ def kill(machine: Machine) -> None:
 
 
 def delete(home: Home, name: str) -> None:
-    """Ends a machine and removes all its files."""
+    """Ends a machine and removes all its files. Raises LabError when it cannot be ended."""
     folder = home.machine(name)
     with contextlib.suppress(FileNotFoundError):
         machine = Machine.read(folder)
         kill(machine)
         place = Path(machine.place) if machine.place else folder
-        if place != folder:
-            if place.exists():
-                remove_tree(place)
+        if place != folder and place.exists():
+            remove_tree(place)
             with contextlib.suppress(OSError):
                 place.parent.rmdir()  # shared with other machines; goes with the last
     remove_tree(folder)
+
+
+def shared_place(home: Home) -> Path:
+    """Where the machines' disks are when they belong to another user id, who could not enter the lab's home."""
+    return Path("/var/tmp", f"orchestrator-lab-{home.id()}")  # noqa: S108 - made with mkdir and its owner checked

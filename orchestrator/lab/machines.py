@@ -70,6 +70,8 @@ def ensure(home: Home, wanted: Sequence[Mapping[str, Any]]) -> list[tuple[Machin
                 machine = one.create(home, item["name"], free_address(home, item["name"], taken))
                 taken.add(machine.address)
             planned.append((machine, item))
+        if any(machine.state() != "running" for machine, _ in planned):
+            sandbox.choose()  # once, before many ask at the same time
         with ThreadPoolExecutor(_PARALLEL) as pool:
             return list(pool.map(lambda pair: _bring_up(home, *pair), planned))
 
@@ -88,6 +90,8 @@ def restart(home: Home) -> list[Machine]:
     """Starts the machines that do not run -> those. Raises LabError."""
     with home.locked(make=False) as there:
         down = [machine for machine in observe(home) if machine.state() != "running"] if there else []
+        if down:
+            sandbox.choose()
         with ThreadPoolExecutor(_PARALLEL) as pool:
             return list(pool.map(lambda machine: one.start(home, machine, sandbox.choose()), down))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,10 +63,9 @@ def down(home: Home) -> bool:
     with home.locked(make=False) as there:
         if not there:
             return False
-        for folder in home.machines.iterdir() if home.machines.is_dir() else ():
-            machine.delete(home, folder.name)
         cluster.down(home)
-        with contextlib.suppress(FileNotFoundError):
-            remove_tree(home.cluster)
+        shared = machine.shared_place(home)
+        if shared.is_dir() and shared.stat().st_uid == os.geteuid():
+            remove_tree(shared)
         home.remove()
         return True
