@@ -28,7 +28,8 @@ def forget(address: str, estate: Path | None, yes: bool, output: str) -> None:
     with session(estate, Limits(targets=(str(unit),))) as it:
 
         def planner(scope: Scope) -> Plan:
-            return planning.forgetting(it.look(scope), unit)
+            name = it.loaded.estate.model.metadata.name
+            return planning.forgetting(it.look(scope), unit, estate=name, estate_id=it.estate_id)
 
         code = converge(it, planner(it.scope), yes=yes, output=output, kind="forget", planner=planner)
     raise SystemExit(code)

@@ -45,6 +45,7 @@ def carry_out(
         stopped="interrupted" if stop.asked else "; ".join(f"{site}: {why}" for site, why in result.stopped.items()),
         exit_code=exit_code(result, shown, stop),
         tally=result.tally,
+        sites=frozenset(change.address.site for change in shown.changes),
     )
     view.finished(summary)
     return summary

@@ -13,7 +13,7 @@ from pathlib import Path
 from orchestrator.state import Store, open_store
 
 from orchestrator import desired, documents, planning
-from orchestrator.cli.drivers import drivers_for
+from orchestrator.cli.drivers import Maker, drivers_for
 from orchestrator.cli.secrets import read_secrets, scrubber
 from orchestrator.desired import selectors
 from orchestrator.documents.loaded import Loaded
@@ -128,7 +128,8 @@ def session(
         loaded = amend(loaded, store)
         scope = scope_of(loaded, limits)
         secrets = read_secrets(desired.secret_refs(loaded), loaded.root)
-        reach = drivers_for(loaded, scope, scrub=scrubber(secrets.values()), stack=stack)
+        maker = Maker(loaded, loaded.root / STATE, scrubber(secrets.values()), stack)
+        reach = drivers_for(maker, reached(loaded, scope))
         world = World(
             loaded=loaded,
             secrets=secrets,

@@ -28,5 +28,5 @@ def unlock(site: str, estate: Path | None, yes: bool) -> None:
         it.world.store.unlock(site)
         for (name, _), driver in it.world.drivers.items():
             if name == site:
-                driver.unlock(site)
+                driver.unlock()
     click.echo(f"{site} is unlocked.")

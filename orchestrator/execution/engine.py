@@ -76,6 +76,7 @@ def execute(world: World, shown: Plan, planner: Planner, watcher: Watcher, *, ki
                 for done in [pool.submit(site_run.go) for site_run in site_runs]:
                     done.result()
     finally:
+        result.tally = sum((driver.spent() for driver in world.drivers.values()), Tally())
         world.store.end_run(run, _verdict(result, stop), {str(k): n for k, n in result.counts().items()})
     return result
 

@@ -34,6 +34,10 @@ class Driver(Protocol):
         """Take the lease off the target; nothing happens if it is not ours."""
         ...
 
+    def unlock(self) -> None:
+        """Take any lease off the target, whoever holds it; a person has said that the holder is dead."""
+        ...
+
     def spent(self) -> Tally:
         """What this driver has cost so far."""
         ...

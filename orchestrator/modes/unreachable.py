@@ -34,6 +34,9 @@ class UnreachableDriver:
     def release(self, lease: Lease) -> None:
         """There is no lease."""
 
+    def unlock(self) -> None:
+        """There is no lease."""
+
     def spent(self) -> Tally:
         """Nothing."""
         return Tally()
