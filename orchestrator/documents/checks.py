@@ -83,13 +83,20 @@ def _inventory(site: Written[Site], root: Path) -> Iterator[Diagnostic]:
             )
         return
     folder = root / PurePosixPath(site.at.file).parent
-    if "\0" in stable.inventory or not (folder / stable.inventory).exists():
+    if not _exists(folder / stable.inventory):
         shown = folder.relative_to(root).as_posix()
         beside = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         hint = did_you_mean(stable.inventory, beside) or "its path is relative to this file"
         place = "the estate's root" if shown == "." else shown
         what = f"there is no inventory `{stable.inventory[:80]}` in {place}"
         yield Diagnostic(site.at.of("spec", "stable", "inventory"), what, hint)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or not a path at all
+        return False
 
 
 def check_placements(loaded: Loaded, broken: Collection[str]) -> Iterator[Diagnostic]:

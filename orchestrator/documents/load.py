@@ -37,21 +37,23 @@ def load(root: Path) -> Loaded:
     estate = shelf.estate()
     built_in = _catalogue()
     blueprints = {**built_in.blueprints, **shelf.blueprints}
+    chosen = _chosen(shelf, blueprints)
+    loaded = Loaded(root, estate, blueprints, shelf.sites, shelf.placements, chosen, files=tuple(shelf.files))
+    between = [*check_sites(loaded, shelf.broken), *check_placements(loaded, shelf.broken)]
+    shelf.problems += [problem for problem in between if problem.source not in shelf.misread]
+    return replace(loaded, diagnostics=tuple(sorted({*shelf.problems, *built_in.problems})))
+
+
+def _chosen(shelf: _Shelf, blueprints: Mapping[Key, BlueprintSource]) -> dict[str, Key]:
+    """Which blueprint each placement picks."""
     chosen: dict[str, Key] = {}
     for name, placement in shelf.placements.items():
-        picked = choose(placement, blueprints, shelf.folders, root.resolve())
+        picked = choose(placement, blueprints, shelf.folders, shelf.root.resolve())
         if not isinstance(picked, Diagnostic):
             chosen[name] = picked
-        elif "Blueprint" not in shelf.broken:
+        elif "Blueprint" not in shelf.broken:  # else it may be the one that could not be read
             shelf.problems.append(picked)
-    loaded = Loaded(root, estate, blueprints, shelf.sites, shelf.placements, chosen, files=tuple(shelf.files))
-    problems = [
-        *shelf.problems,
-        *built_in.problems,
-        *check_sites(loaded, shelf.broken),
-        *check_placements(loaded, shelf.broken),
-    ]
-    return replace(loaded, diagnostics=tuple(sorted(set(problems))))
+    return chosen
 
 
 def _catalogue() -> _Shelf:
@@ -74,6 +76,7 @@ class _Shelf:
     sites: dict[str, Written[Site]] = field(default_factory=dict)
     placements: dict[str, Written[Placement]] = field(default_factory=dict)
     folders: dict[Path, Key] = field(default_factory=dict)  # real path of a blueprint's folder -> its key
+    misread: set[Source] = field(default_factory=set)  # values that are not what was written
     broken: set[str] = field(default_factory=set)  # kinds of which some could not be read
     files: list[str] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
@@ -88,11 +91,12 @@ class _Shelf:
                 continue
             self.files.append(found.name)
             self.problems += found.reading.diagnostics
+            self.misread |= {problem.source for problem in found.reading.diagnostics}
             if found.reading.diagnostics:
                 self.broken |= {"Blueprint"} if found.blueprint else {"Site", "Placement"}
             for parsed in ours:
                 document, problems = to_document(parsed)
-                self.problems += problems
+                self.problems += [problem for problem in problems if problem.source not in self.misread]
                 if document is not None:
                     self.add(document, found)
                 else:

@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 
 API_VERSION = "orchestrator/v1alpha1"
 NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 DURATION = r"^\d{1,6}(ms|s|m|h)$"
 LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
@@ -127,7 +128,7 @@ class EstateMetadata(Model):
     """The estate's name and its permanent id."""
 
     name: Name
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+    id: Annotated[str, Field(pattern=UUID)]
 
 
 class Estate(Model):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from orchestrator.documents.loaded import JsonPath, Positions, Written
 from orchestrator.documents.models import Blueprint, Parameter, SecretRef
+from orchestrator.documents.scalars import BadScalar, plain
 from orchestrator.documents.validation import did_you_mean, in_words
 from orchestrator.model.source import Diagnostic
 
@@ -110,8 +111,16 @@ def _type_hint(parameter: Parameter, value: Any) -> str:
     if isinstance(value, str):
         if "${" in value:
             return "values are plain here; expressions are for blueprints"
-        return "leave the quotes out" if parameter.type in ("integer", "number", "boolean") else ""
+        return "leave the quotes out" if _unquoted(value) in _TYPES[parameter.type][0] else ""
     return "quote it" if parameter.type == "string" and isinstance(value, bool | int | float) else ""
+
+
+def _unquoted(text: str) -> type:
+    """The type that a text would have without its quotes."""
+    try:
+        return type(plain(text))
+    except BadScalar:
+        return str
 
 
 def _secret(value: Any, path: JsonPath, at: Positions, what: str) -> Iterator[Diagnostic]:

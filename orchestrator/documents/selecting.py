@@ -9,7 +9,11 @@ from orchestrator.documents.models import Requirement, Selector, Site
 
 def picks(selector: Selector, site: Site) -> bool:
     """Whether the selector picks the site; an empty one picks every site."""
-    labels = {"name": site.metadata.name, **site.metadata.labels}
+    return matches(selector, {"name": site.metadata.name, **site.metadata.labels})
+
+
+def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
+    """Whether labels fulfil all of a selector's lines."""
     return all(labels.get(key) == value for key, value in selector.match_labels.items()) and all(
         _holds(requirement, labels) for requirement in selector.match_expressions
     )

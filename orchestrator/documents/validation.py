@@ -17,6 +17,7 @@ from orchestrator.documents.models import (
     LABEL_KEY,
     LABEL_VALUE,
     NAME,
+    UUID,
     Blueprint,
     Estate,
     Placement,
@@ -46,6 +47,7 @@ _PATTERNS = {
     NAME: ("is not a name", "it has lower-case letters, digits and `-`, and begins and ends with a letter or digit"),
     IDENTIFIER: ("cannot be named in an expression", "use letters, digits and `_`, as in dbPassword"),
     DURATION: ("is not a duration", "write it as 500ms, 30s, 5m or 1h"),
+    UUID: ("is not a UUID", "`orchestrator init` makes one; it is lower-case, as 7d0c1f4e-2b61-4c7e-9f0e-3f1a5b8c2d90"),
     LABEL_KEY: ("is not a label's key", "it has letters, digits, `-`, `_`, `.`, and a `domain/` before it at most"),
     LABEL_VALUE: ("is not a label's value", "it has at most 63 letters, digits, `-`, `_` and `.`"),
 }  # fmt: skip
@@ -70,8 +72,9 @@ def to_document(parsed: Parsed) -> tuple[AnyDocument | None, list[Diagnostic]]:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint that names the closest of `known`; empty where none is close."""
-    close = difflib.get_close_matches(name[:100], list(known), 1)
-    return f"did you mean `{close[0]}`?" if close else ""
+    folded = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(name[:100].lower(), folded, 1)
+    return f"did you mean `{folded[close[0]]}`?" if close else ""
 
 
 def one_of(known: Iterable[str], *, none: str = "there is none") -> str:
@@ -80,7 +83,7 @@ def one_of(known: Iterable[str], *, none: str = "there is none") -> str:
     if not names:
         return none
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"there is {', '.join(names[:10])}{more}"
+    return f"there {'is' if len(names) == 1 else 'are'} {', '.join(names[:10])}{more}"
 
 
 def in_words(value: Any) -> str:
@@ -196,6 +199,13 @@ def _label(path: JsonPath) -> str:
     return f"`{text[:100]}`" if text else "the document"
 
 
+def _name(path: JsonPath) -> str:
+    """The last of a place's names: `values`, or `ready[0]` in a list."""
+    if not path:
+        return "the document"
+    return f"`{path[-2]}[{path[-1]}]`" if isinstance(path[-1], int) and len(path) > 1 else f"`{path[-1]}`"
+
+
 _WANTED = {
     "string_type": "a text",
     "int_type": "a whole number",
@@ -212,7 +222,7 @@ _WANTED = {
 def _words(kind: str, detail: Any, path: JsonPath, on_key: bool) -> tuple[str, str]:
     """What is wrong, and what would be right."""
     value, context = detail["input"], detail.get("ctx", {})
-    name = f"`{path[-1]}`" if path else "the document"
+    name = _name(path)
     if kind in _WANTED:
         scalar = isinstance(value, bool | int | float)
         hint = "quote it" if kind == "string_type" and scalar else ""

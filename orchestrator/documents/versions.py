@@ -39,16 +39,19 @@ def choose(
 def _by_folder(placement: Written[Placement], text: str, folders: Mapping[Path, Key], root: Path) -> Key | Diagnostic:
     source = placement.at.of("spec", "blueprint")
     here = root / PurePosixPath(placement.at.file).parent
-    path = Path(os.path.normpath(here / text)) if "\0" not in text else root.parent
+    path = Path(os.path.normpath(here / text))
     if text.startswith("~") or not path.is_relative_to(root):
         what = f"the blueprint's folder `{text[:80]}` leaves the estate"
         return Diagnostic(source, what, "put a copy into the estate, or use name@range")
-    if (key := folders.get(path.resolve())) is not None:
+    try:
+        key, is_folder = folders.get(path.resolve()), path.is_dir()
+    except (OSError, ValueError):  # too long, or not a path at all
+        key, is_folder = None, False
+    if key is not None:
         return key
     known = {_relative(folder, here.resolve()) for folder in folders}
-    if not path.is_dir():
-        what = f"there is no folder `{text[:80]}`"
-    else:
+    what = f"there is no folder `{text[:80]}`"
+    if is_folder:
         what = f"the folder `{text[:80]}` holds no blueprint that can be used"
     return Diagnostic(source, what, did_you_mean(text, known) or one_of(known, none="paths are relative to this file"))
 

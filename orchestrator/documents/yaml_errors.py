@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.model.source import Diagnostic, Source
 
-QUOTE = "put single quotes around the whole value: an expression in {} or [], or with `: ` or ` #` in it, needs them"
+QUOTE = "quote the whole value: an expression in {} or [], or with `: ` or ` #` in it, needs quotes"
 
 _WORDS = {
     "mapping values are not allowed in this context": "a second `: ` in a value, or a key not aligned with its map",
