@@ -1,8 +1,8 @@
 """Reading what people write: YAML with positions, the four document kinds, the content of blueprint folders."""
 
 from orchestrator.documents.finding import find_root
-from orchestrator.documents.load import load
 from orchestrator.documents.loaded import BlueprintSource, Folder, JsonPath, Loaded, Positions, Written
+from orchestrator.documents.loading import load
 from orchestrator.documents.models import Blueprint, Estate, Placement, Selector, Site
 from orchestrator.model.source import Diagnostic, Source
 

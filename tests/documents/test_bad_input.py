@@ -31,7 +31,7 @@ CASES = [Case(**case) for case in yaml.safe_load(Path(__file__).with_name("bad_i
 @pytest.fixture(autouse=True)
 def no_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the messages say there is does not depend on the built-in blueprints."""
-    monkeypatch.setattr("orchestrator.documents.load.catalogue", lambda: None)
+    monkeypatch.setattr("orchestrator.documents.loading.catalogue", lambda: None)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
