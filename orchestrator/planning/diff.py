@@ -1,0 +1,117 @@
+"""What is to be done with one unit: a table of guards, the first that matches is the change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.model.address import Mode
+from orchestrator.model.change import Action, Change
+from orchestrator.model.observation import Absent, Difference, Observation, Present, Unreachable
+from orchestrator.model.record import Record
+from orchestrator.model.unit import Stamp, Unit
+from orchestrator.planning.wording import changed_inputs, changed_text, drift_of, drifted_text, replaced_text
+
+NOT_THERE_YET = "not there yet"
+DELETED_OUTSIDE = "was deleted outside"
+AS_DECLARED = "as declared"
+
+
+def change_for(
+    unit: Unit, seen: Observation, record: Record | None, *, estate_id: str, adopting: bool = False
+) -> Change:
+    """The unit's change, for all that can be said of it alone; other units may still hold it, waves come later."""
+    base = Change(unit.address, Action.NONE, AS_DECLARED, unit=unit, seen=seen, record=record)
+    match seen:
+        case Unreachable():
+            return replace(base, action=Action.HOLD, reason=unreachable(seen))
+        case Present() if not is_ours(seen, estate_id) and not adopting:
+            return replace(base, action=Action.CONFLICT, reason=_not_ours(unit, seen))
+        case _ if unit.unknown:
+            differences = seen.differences if isinstance(seen, Present) else ()
+            return replace(base, action=Action.LATER, reason="inputs known later", differences=differences)
+        case Absent() if record is None or record.identity != unit.identity:
+            return replace(base, action=Action.CREATE, reason=NOT_THERE_YET)
+        case Absent():
+            return replace(base, action=Action.CREATE, reason=DELETED_OUTSIDE, drift=True)
+        case Present() if not is_ours(seen, estate_id):
+            return replace(
+                base, action=Action.ADOPT, reason="there, but not ours: taken over", differences=seen.differences
+            )
+        case Present():
+            return _compared(base, unit, seen)
+
+
+def is_ours(seen: Present, estate_id: str) -> bool:
+    """Whether it bears our stamp, or was begun by us and never finished: only our own runs leave pending handlers."""
+    return seen.stamp.estate == estate_id if seen.stamp is not None else bool(seen.pending)
+
+
+def is_unchanged(change: Change) -> bool:
+    """Whether the unit's resolved inputs are known and what was last applied."""
+    unit, seen, record = change.unit, change.seen, change.record
+    if unit is None or unit.unknown:
+        return False
+    if isinstance(seen, Present) and seen.stamp is not None:
+        return unit.digest(seen.stamp.salt) == seen.stamp.digest
+    # With no stamp there is no salt: of a unit with secrets nobody can tell.
+    return record is not None and not unit.secret and unit.digest("") == record.digest
+
+
+def unreachable(seen: Unreachable) -> str:
+    """The reason of a unit that cannot be seen; the same text for all that share a cause."""
+    return f"held: unreachable ({seen.cause or seen.why})"
+
+
+def _not_ours(unit: Unit, seen: Present) -> str:
+    whose = f"belongs to estate {seen.stamp.estate}" if seen.stamp else "there, but not ours"
+    return f"{whose}; to take it over: orchestrator adopt {unit.address}"
+
+
+def _pending(seen: Present) -> str:
+    return f"pending handlers: {', '.join(seen.pending)}"
+
+
+def _compared(base: Change, unit: Unit, seen: Present) -> Change:
+    """Present and ours: everything that is not as declared, each with its reason; none of it: wait, or nothing."""
+    stamp = seen.stamp
+    if stamp is None:  # begun and never finished
+        return replace(base, action=Action.UPDATE, reason=_pending(seen))
+    reasons: list[str] = []
+    differences: tuple[Difference, ...] = ()
+    same_digest = unit.digest(stamp.salt) == stamp.digest
+    drift = drift_of(unit, seen)
+    if stamp.address != unit.address:
+        reasons.append(f"address moved from {stamp.address}")
+    if not same_digest:
+        changed = _changed(unit, seen, stamp, base.record)
+        differences += changed
+        reasons.append(f"changed: {changed_text(unit, stamp, changed)}")
+    if seen.pending:
+        reasons.append(_pending(seen))
+    if drift:
+        differences += drift
+        reasons.append(f"drifted: {drifted_text(unit, drift)}")
+    if not reasons:
+        return _settled(base, seen)
+    action = Action.UPDATE
+    if forcing := replaced_text(differences):
+        action = Action.REPLACE
+        reasons.append(f"cannot be changed in place: {forcing}")
+    only_drift = bool(drift) and same_digest and stamp.address == unit.address and not seen.pending
+    return replace(base, action=action, reason="; ".join(reasons), differences=differences, drift=only_drift)
+
+
+def _changed(unit: Unit, seen: Present, stamp: Stamp, record: Record | None) -> tuple[Difference, ...]:
+    """What the documents changed: an object's declared fields; otherwise inputs, with the old values we remember."""
+    if unit.address.mode == Mode.AGILE:
+        drift = drift_of(unit, seen)
+        return tuple(difference for difference in seen.differences if difference not in drift)
+    forcing = {difference.path for difference in seen.differences if difference.replace}
+    return tuple(replace(d, replace=d.path in forcing) for d in changed_inputs(unit, stamp, record))
+
+
+def _settled(base: Change, seen: Present) -> Change:
+    if seen.ready:
+        return base
+    why = f": {seen.because}" if seen.because else ""
+    return replace(base, action=Action.WAIT, reason=f"as declared, not ready{why}")
