@@ -25,6 +25,7 @@ COMMANDS = {
         "adopt": "Take over something that exists and was never ours.",
         "forget": "Let go of a unit, which stays as it is.",
         "destroy": "Remove everything, in reverse order.",
+        "unlock": "Take a site's lease from a holder that is dead.",
     },
     "Look": {
         "status": "Show how everything is, site by site.",
@@ -43,7 +44,6 @@ COMMANDS = {
         "lab": "A local estate to try things on: machines and a Kubernetes API.",
         "toolchain": "The external programs, found, downloaded or built.",
         "doctor": "Check this computer, and say what to do.",
-        "unlock": "Take a site's lease from a holder that is dead.",
     },
 }
 

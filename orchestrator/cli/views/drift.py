@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from orchestrator.cli.views import text as t
-from orchestrator.cli.views.plan import difference_text, labels, plan_data
+from orchestrator.cli.views.plan import difference_text, held_text, labels, plan_data
 from orchestrator.model.change import Action, Change, Plan, in_order
 from orchestrator.model.observation import Present
 
@@ -70,7 +70,7 @@ def _unseen(changes: list[Change]) -> list[str]:
         if change.action == Action.HOLD:
             key = (change.address.site, change.reason)
             causes[key] = causes.get(key, 0) + 1
-    return [t.clean(f"{site}  {t.counted(n, 'unit')}: {why}") for (site, why), n in causes.items()]
+    return [f"{t.clean(site)}  {held_text(count, why)}" for (site, why), count in causes.items()]
 
 
 def _sum(plan: Plan, changes: list[Change]) -> str:

@@ -208,6 +208,11 @@ def _held_together(shown: Iterable[Change]) -> list[_Held]:
     return [_Held(site, why, tuple(changes)) for (site, why), changes in groups.items() if len(changes) > 1]
 
 
+def held_text(count: int, reason: str) -> str:
+    """`9 units held: unreachable (…)`"""
+    return f"{t.counted(count, 'unit')} held: {t.clean(reason).removeprefix('held: ')}"
+
+
 class _Tree:
     """The lines of the tree: site, placement, workload, unit."""
 
@@ -286,8 +291,7 @@ class _Tree:
 
     def _held(self, group: _Held) -> list[str]:
         """One cause, once, and below it who waits for it."""
-        count = t.counted(len(group.changes), "unit")
-        lines = t.wrapped(f"{count}: {t.clean(group.reason)}", self.width - 4)
+        lines = t.wrapped(held_text(len(group.changes), group.reason), self.width - 4)
         out = [f"  {self._symbol(Action.HOLD)} {lines[0]}", *(f"    {line}" for line in lines[1:])]
         by_workload: dict[str, list[str]] = defaultdict(list)
         for change in group.changes:
