@@ -1,0 +1,236 @@
+"""Configurations: one playbook run for all hosts of a workload, then readiness, then the stamp; and undoing them.
+
+begin   on each host: see what stands there, and write down that something is about to change
+run     ansible-playbook once, limited to these hosts
+settle  on each host: wait until it is ready, then fingerprint and stamp it; or write down what is left to do
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.model.address import Address
+from orchestrator.model.change import Action, Change
+from orchestrator.model.observation import Coverage, Present, Unreachable
+from orchestrator.model.outcome import Outcome, Progress, Report, Result
+from orchestrator.model.unit import Unit
+from orchestrator.model.values import Value, revealed
+from orchestrator.modes.stable import ready
+from orchestrator.modes.stable.handlers import journal_of, journaled, pending_of
+from orchestrator.modes.stable.looking import difference_of
+from orchestrator.modes.stable.place import Place
+from orchestrator.modes.stable.runs import Playbook, Ran
+from orchestrator.modes.stable.scrubbing import scrubber_for
+from orchestrator.modes.stable.verdicts import failed_outcome
+
+UNDO = ("host", "playbook", "remove", "label")
+
+
+@dataclass
+class Job:
+    """One host's part of an apply."""
+
+    change: Change
+    unit: Unit
+    host: str
+    stamp: dict[str, Any]
+    salt: str
+    started: float
+    before: list[dict[str, Any]] = field(default_factory=list)
+    carried: list[str] = field(default_factory=list)
+
+    @property
+    def address(self) -> Address:
+        """The unit's address."""
+        return self.change.address
+
+    @property
+    def undo(self) -> dict[str, Any]:
+        """What it takes to undo it later."""
+        return {key: self.unit.spec.get(key) for key in UNDO}
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is anything to run."""
+        return bool(self.unit.spec.get("playbook") or self.unit.spec.get("roles"))
+
+
+class Configurations:
+    """One site's configurations."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
+        """Make the changes of one workload: its units, or its removals."""
+        ups = [c for c in changes if c.unit is not None and c.action not in (Action.DELETE, Action.FORGET)]
+        for group in _alike(ups):
+            with self._place.held(str(change.unit.spec["host"]) for change in group if change.unit):
+                yield from self._converge(group, report)
+
+    def _converge(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
+        token = secrets.token_hex(8)
+        jobs = [self._job(change) for change in changes]
+        waiting = [job for job in jobs if job.change.action == Action.WAIT]
+        settled = {job.address: outcome for job in waiting if (outcome := self._already_ready(job))}
+        yield from settled.values()
+        jobs, unreached = self._begin([job for job in jobs if job.address not in settled], token)
+        yield from unreached
+        running = [job for job in jobs if job.runs]
+        ran = self._run(running, token, report) if running else Ran(ended=True)
+        yield from self._settle(jobs, ran, token, report)
+
+    def _job(self, change: Change) -> Job:
+        unit = change.unit
+        assert unit is not None
+        seen = change.seen.stamp if isinstance(change.seen, Present) else None
+        salt = (seen.salt if seen else "") or secrets.token_hex(16)
+        stamp = unit.stamp(self._place.site.estate_id, salt).as_data()
+        return Job(change, unit, str(unit.spec["host"]), stamp, salt, time.monotonic())
+
+    def _already_ready(self, job: Job) -> Outcome | None:
+        """As declared and only not ready when it was seen: if it is by now, there is nothing to do."""
+        checks = ready.checks_of(job.unit.spec)
+        if ready.why_not_ready(checks, self._place.address_of(job.host)):
+            return None
+        commands = ready.commands_of(checks)
+        if commands and any(self._commands(job.host, commands)):
+            return None
+        return Outcome(job.address, Result.DONE, ready.described(checks), digest=job.stamp["digest"])
+
+    def _begin(self, jobs: Sequence[Job], token: str) -> tuple[list[Job], list[Outcome]]:
+        """Write down on each host that it is about to change -> the jobs that go on, and the hosts that do not answer."""
+        intents = {job.host: {"stamp": job.stamp, "undo": job.undo, "token": token, "pending": None} for job in jobs}
+        answers = self._place.ask({host: {"do": "begin", "intent": intent} for host, intent in intents.items()})
+        going, lost = [], []
+        for job in jobs:
+            answer = answers[job.host]
+            if isinstance(answer, Unreachable):
+                lost.append(Outcome(job.address, Result.UNREACHABLE, answer.why))
+                continue
+            address = str(job.address)
+            slots = [slot for slot in answer["slots"] if slot["stamp"]["address"] == address]
+            job.before = slots[0]["differences"] if slots else []
+            earlier = next((one for one in answer["intents"] if one["stamp"]["address"] == address), None)
+            job.carried = pending_of(earlier, job.host, self._place.site.scratch)
+            going.append(job)
+        return going, lost
+
+    def _run(self, jobs: Sequence[Job], token: str, report: Report) -> Ran:
+        by_host = {job.host: job.address for job in jobs}
+
+        def watch(host: str, task: str) -> None:
+            if host in by_host:
+                report(Progress(by_host[host], task))
+
+        spec = jobs[0].unit.spec
+        folder = Path(str(spec["folder"]))
+        playbook = spec.get("playbook")
+        values = spec.get("vars") or {}
+        assert isinstance(values, Mapping)
+        return self._place.runs.run(
+            Playbook(
+                cwd=folder,
+                path=folder / str(playbook) if playbook else None,
+                text="" if playbook else _playbook_of(spec.get("roles")),
+                inventory=self._place.inventory,
+                hosts="" if self._place.inventory else self._place.inventory_text(),
+                limit=tuple(job.host for job in jobs),
+                vars=values,
+                roles=(folder / "roles",),
+                plugins=self._place.provider.plugins,
+                carried={job.host: job.carried for job in jobs if job.carried},
+                journal=journal_of(self._place.site.scratch, token),
+                token=token,
+            ),
+            watch,
+        )
+
+    def _settle(self, jobs: Sequence[Job], ran: Ran, token: str, report: Report) -> Iterator[Outcome]:
+        if not jobs:
+            return
+        pending = journaled(self._place.site.scratch, token) or {}
+        with ThreadPoolExecutor(max_workers=min(32, len(jobs))) as pool:
+            futures = [pool.submit(self._end, job, ran, token, pending, report) for job in jobs]
+            for future in as_completed(futures):
+                yield future.result()
+        if ran.ended:
+            # What is still pending stands on the hosts by now; where it does not, the journal has to stay.
+            left = [job for job in jobs if job.host in ran.unreachable]
+            if not left:
+                journal_of(self._place.site.scratch, token).unlink(missing_ok=True)
+
+    def _end(self, job: Job, ran: Ran, token: str, pending: Mapping[str, list[str]], report: Report) -> Outcome:
+        folder, label = str(job.unit.spec.get("folder") or ""), str(job.unit.spec.get("label") or "")
+        failed = failed_outcome(job.address, job.host, ran, folder, label) if job.runs else None
+        if failed is not None:
+            if ran.ended and failed.result == Result.FAILED:
+                self._leave(job, token, pending.get(job.host, []))
+            return failed
+        values = {"ready": job.unit.spec.get("ready")}
+        scrub = scrubber_for(values, self._place.site.scrub)
+        checks = ready.checks_of(job.unit.spec)
+        why = ready.wait(
+            checks,
+            self._place.address_of(job.host),
+            lambda commands: self._commands(job.host, commands),
+            lambda text: report(Progress(job.address, scrub(text))),
+        )
+        log = ran.log(job.host) if job.runs else ""
+        if why:
+            self._leave(job, token, [])
+            return Outcome(job.address, Result.FAILED, scrub(why), log=log)
+        return self._commit(job, ran, ready.described(checks), log)
+
+    def _leave(self, job: Job, token: str, pending: Sequence[str]) -> None:
+        """Write down on the host which handlers it still has to run; where it does not answer, the journal tells."""
+        intent = {"stamp": job.stamp, "undo": job.undo, "token": token, "pending": list(pending)}
+        self._place.ask({job.host: {"do": "begin", "intent": intent}})
+
+    def _commit(self, job: Job, ran: Ran, message: str, log: str) -> Outcome:
+        learnt = ran.learnt.get(job.host) or {"things": [], "verified": 0, "total": 0, "unverified": []}
+        coverage = {key: learnt[key] for key in ("verified", "total", "unverified")}
+        slot = {"stamp": job.stamp, "undo": job.undo, "coverage": coverage, "things": learnt["things"]}
+        ask = {"do": "commit", "slot": slot, "key": secrets.token_hex(32), "before": job.before}
+        answer = self._place.ask({job.host: ask}, fresh=True)[job.host]
+        if isinstance(answer, Unreachable):
+            return Outcome(job.address, Result.UNREACHABLE, f"applied, not stamped: {answer.why}", log=log)
+        for one in map(difference_of, answer["unmended"]):
+            message += (
+                f"{'; ' if message else ''}still not as it was left: {one.path} {one.new} → {one.old}, no task sets it"
+            )
+        return Outcome(
+            job.address,
+            Result.DONE,
+            self._place.site.scrub(message),
+            log=log,
+            digest=job.stamp["digest"],
+            coverage=Coverage(coverage["verified"], coverage["total"], tuple(coverage["unverified"])),
+            seconds=time.monotonic() - job.started,
+        )
+
+    def _commands(self, host: str, commands: list[str]) -> list[str]:
+        answer = self._place.ask({host: {"do": "commands", "commands": commands}})[host]
+        return [answer.why] * len(commands) if isinstance(answer, Unreachable) else list(answer["failed"])
+
+
+def _alike(changes: Sequence[Change]) -> list[list[Change]]:
+    """The changes that one run can make: the same playbook with the same variables."""
+    groups: dict[str, list[Change]] = {}
+    for change in changes:
+        assert change.unit is not None
+        spec = change.unit.spec
+        what: dict[str, Value] = {key: spec.get(key) for key in ("playbook", "roles", "folder", "vars")}
+        groups.setdefault(json.dumps(revealed(what), sort_keys=True), []).append(change)
+    return list(groups.values())
+
+
+def _playbook_of(roles: Any) -> str:
+    return json.dumps([{"name": "Roles", "hosts": "all", "roles": revealed(list(roles or ()))}])

@@ -1,0 +1,71 @@
+"""The stable mode behind the Driver protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from orchestrator.errors import DriverError
+from orchestrator.model.address import MACHINE
+from orchestrator.model.change import Action, Change
+from orchestrator.model.observation import Observed, Tally
+from orchestrator.model.outcome import Lease, Outcome, Report
+from orchestrator.model.record import Record
+from orchestrator.model.unit import Unit
+from orchestrator.modes.stable import leases, looking
+from orchestrator.modes.stable.configuration import Configurations
+from orchestrator.modes.stable.machines import Machines
+from orchestrator.modes.stable.place import Place
+from orchestrator.modes.stable.reaching import Reach
+from orchestrator.modes.stable.removals import Removals
+from orchestrator.modes.stable.site import StableSite
+
+_GOING = (Action.DELETE, Action.FORGET)
+
+
+class StableDriver:
+    """Machines and their configurations at one site. `reach` is shared by all sites of a command; its owner closes it."""
+
+    def __init__(self, site: StableSite, reach: Reach) -> None:
+        """Raises DriverError where the site's provider or inventory is not there."""
+        self._place = Place(site, reach)
+        if not self._place.provider.provisions and site.inventory is None:
+            raise DriverError(
+                f"site {site.site}: its provider `{site.provider}` needs an inventory",
+                hint="add `inventory: hosts.yml` under `stable:` of the Site",
+            )
+        self._machines = Machines(self._place)
+        self._configurations = Configurations(self._place)
+        self._removals = Removals(self._place)
+
+    def observe(self, units: Sequence[Unit], known: Sequence[Record]) -> Observed:
+        """One probe per host, all at once; the provider is asked only where the hosts do not tell everything."""
+        return looking.look(self._place, self._machines, units, known)
+
+    def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
+        """What is to go goes first, configurations before machines; what is to be comes up the other way round."""
+        machines = [c for c in changes if c.address.kind == MACHINE]
+        configurations = [c for c in changes if c.address.kind != MACHINE]
+        going = [c for c in configurations if c.action in _GOING or c.unit is None]
+        coming = [c for c in configurations if c not in going]
+        if going:
+            yield from self._removals.apply(going, report)
+        if machines:
+            yield from self._machines.apply(machines, report)
+        if coming:
+            yield from self._configurations.apply(coming, report)
+
+    def take(self, lease: Lease) -> Lease | None:
+        """Put the site's lease on its first host that answered when it was last seen."""
+        return leases.take(self._place, lease)
+
+    def release(self, lease: Lease) -> None:
+        """Take the lease off that host."""
+        leases.release(self._place, lease)
+
+    def spent(self) -> Tally:
+        """Hosts that were asked, and starts of ansible-playbook."""
+        return Tally(requests=self._place.requests, ansible_runs=self._place.runs.started)
+
+    def close(self) -> None:
+        """End the runs that go on."""
+        self._place.runs.close()

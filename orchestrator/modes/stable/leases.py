@@ -1,0 +1,65 @@
+"""The site's lease on its hosts: a file beside the stamps of the first host that answers."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from pathlib import Path
+
+from orchestrator.model.observation import Unreachable
+from orchestrator.model.outcome import Lease
+from orchestrator.modes.stable.place import Place
+
+_HOLDER = re.compile(r"@(?P<host>\S+) pid (?P<pid>\d+) started (?P<born>\d+)$")
+
+
+def take(place: Place, lease: Lease, dead: tuple[str, ...] = ()) -> Lease | None:
+    """Put the lease on the first host that answers, or renew it; the other's lease where one is held.
+
+    A lease whose holder was a process of this computer that has ended counts for nothing. Where no host answers there is
+    nothing to put it on.
+    """
+    for host in sorted(place.answered):
+        ask = {
+            "do": "lease",
+            "lease": {
+                "site": lease.site,
+                "holder": lease.holder,
+                "run": lease.run,
+                "token": lease.token,
+                "since": lease.since,
+            },
+            "seconds": lease.until - time.time(),
+            "dead": list(dead),
+        }
+        answer = place.ask({host: ask})[host]
+        if isinstance(answer, Unreachable):
+            continue
+        held = answer["held"]
+        if not held:
+            return None
+        if not dead and has_ended(str(held["holder"])):
+            return take(place, lease, (str(held["holder"]),))
+        until = time.time() + float(held["left"])
+        return Lease(lease.site, str(held["holder"]), int(held["run"]), int(held["token"]), float(held["since"]), until)
+    return None
+
+
+def release(place: Place, lease: Lease) -> None:
+    """Take it off wherever it is; another's stays."""
+    mine = {"holder": lease.holder}
+    for host in sorted(place.answered)[:1]:
+        place.ask({host: {"do": "lease", "lease": mine, "release": True, "dead": []}})
+
+
+def has_ended(holder: str) -> bool:
+    """Whether a holder (`user@host pid N started TICKS`) was a process of this computer that is no more."""
+    found = _HOLDER.search(holder)
+    if not found or found["host"] != socket.gethostname():
+        return False
+    try:
+        fields = Path(f"/proc/{found['pid']}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return True
+    return fields[19] != found["born"]

@@ -1,0 +1,43 @@
+"""What became of a host in a run of ansible-playbook, which says "successful" too easily."""
+
+from __future__ import annotations
+
+from orchestrator.model.address import Address
+from orchestrator.model.outcome import Outcome, Result
+from orchestrator.modes.stable.runs import Failure, Ran
+
+
+def failed_outcome(address: Address, host: str, ran: Ran, folder: str, label: str) -> Outcome | None:
+    """The outcome of a host that is not done; None where its plays have all ended well.
+
+    `folder` is the blueprint's folder, `label` what a person calls it.
+    """
+    log = ran.log(host)
+    failure = ran.failures.get(host, Failure())
+    where = _named(failure.where, folder, label)
+    if host in ran.unreachable:
+        message = failure.message.splitlines()[-1] if failure.message else "did not answer"
+        return Outcome(address, Result.UNREACHABLE, message, failure.task, where, log)
+    if host in ran.failed:
+        action = f"{failure.action}: " if failure.action else ""
+        return Outcome(address, Result.FAILED, f"{action}{failure.message}", failure.task, where, log)
+    if not ran.ended:
+        return Outcome(address, Result.FAILED, _named(ran.complaint, folder, label), failure.task, where, log)
+    nowhere = [play for play in ran.unmatched if not play["anywhere"]]
+    if nowhere:
+        place = _named(str(nowhere[0]["path"]), folder, label)
+        message = f"play `{nowhere[0]['play']}` matches no host of the inventory; check its `hosts:`"
+        return Outcome(address, Result.FAILED, message, where=place, log=log)
+    if host not in ran.processed:
+        message = "no play of the playbook ran on this host; check their `hosts:`"
+        return Outcome(address, Result.FAILED, message, where=_where(ran, folder, label), log=log)
+    return None
+
+
+def _where(ran: Ran, folder: str, label: str) -> str:
+    return _named(str(ran.unmatched[0]["path"]), folder, label) if ran.unmatched else ""
+
+
+def _named(text: str, folder: str, label: str) -> str:
+    """Paths of the blueprint as a person calls them."""
+    return text.replace(f"{folder.rstrip('/')}/", f"{label.rstrip('/')}/" if label else "") if folder else text
