@@ -27,6 +27,8 @@ MARK = "lab.json"
 # In the environment of every process of a lab: whose it is (the lab's id), for finding it when its record is lost.
 MARK_VARIABLE = "ORCHESTRATOR_LAB"
 
+_ELSEWHERE = "a lab needs a folder of its own; name another one with ORCHESTRATOR_LAB_HOME"
+
 
 def default_home() -> Path:
     """ORCHESTRATOR_LAB_HOME, or `lab` in the user's state folder for orchestrator."""
@@ -64,53 +66,59 @@ class Home:
 
     def make(self) -> None:
         """Makes the folder a lab if it is not one. Raises LabError for a folder that is somebody else's."""
-        if self.exists():
-            return
-        try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if any(not inner.name.startswith(f".{MARK}") for inner in self.path.iterdir()):
-                raise LabError(
-                    f"{self.path}: is not empty and not a lab",
-                    hint="a lab needs a folder of its own; name another one with ORCHESTRATOR_LAB_HOME",
-                )
-            self.path.chmod(0o700)
-            write_json(self.path / MARK, {"lab": 1, "id": secrets.token_hex(8)})
-        except OSError as error:
-            raise LabError(
-                f"{self.path}: {error.strerror}", hint="name another folder with ORCHESTRATOR_LAB_HOME"
-            ) from None
+        with self.locked():
+            pass
 
     @contextlib.contextmanager
     def locked(self, *, make: bool = True) -> Iterator[bool]:
-        """One writer at a time -> whether there is a lab; it is made unless `make` is False.
+        """One writer at a time -> whether there is a lab; one is made unless `make` is False.
 
         The lock is on the folder itself, so that nothing has to be left behind when the folder goes.
+        Raises LabError for a folder that is somebody else's.
         """
+        descriptor = self._lock(make)
+        if descriptor is None:
+            yield False
+            return
+        try:
+            if make and not self.exists():
+                self._mark()
+            yield self.exists()
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, make: bool) -> int | None:
+        """The open, locked folder; None when it is not there and is not to be made."""
         while True:
-            if make:
-                self.make()
             try:
+                if make:
+                    self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
                 descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except FileNotFoundError:
                 if make:
-                    continue
-                yield False
-                return
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                if not self._is(descriptor):
-                    continue  # it was removed, and perhaps made again, while we waited
-                if self.exists() or not make:
-                    yield self.exists()
-                    return
-            finally:
-                os.close(descriptor)
+                    continue  # removed since
+                return None
+            except OSError as error:
+                raise LabError(f"{self.path}: {error.strerror}", hint=_ELSEWHERE) from None
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if self._is(descriptor):
+                return descriptor
+            os.close(descriptor)  # it was removed, and perhaps made again, while we waited
 
     def _is(self, descriptor: int) -> bool:
         try:
             return os.path.samestat(os.fstat(descriptor), self.path.stat())
         except FileNotFoundError:
             return False
+
+    def _mark(self) -> None:
+        try:
+            if any(not inner.name.startswith(f".{MARK}") for inner in self.path.iterdir()):
+                raise LabError(f"{self.path}: is not empty and not a lab", hint=_ELSEWHERE)
+            self.path.chmod(0o700)
+            write_json(self.path / MARK, {"lab": 1, "id": secrets.token_hex(8)})
+        except OSError as error:
+            raise LabError(f"{self.path}: {error.strerror}", hint=_ELSEWHERE) from None
 
     def remove(self) -> None:
         """Removes the folder with all that is in it; only a lab's folder is ever removed."""

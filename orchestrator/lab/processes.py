@@ -44,7 +44,9 @@ class Process:
     def alive(self) -> bool:
         """Whether it still runs; one that ended and was not reaped yet does not."""
         state = _stat(self.pid) if self.of_this_boot() else None
-        return state is not None and state[1] == self.started and state[0] not in "ZX"
+        if state is None or state[1] != self.started:
+            return False
+        return state[0] not in "ZX" or _has_other_threads(self.pid)
 
     def signal(self, number: int) -> None:
         """Sends a signal to this very process, or to nobody."""
@@ -72,6 +74,14 @@ def _stat(pid: int) -> tuple[str, int] | None:
     except (OSError, UnicodeDecodeError):
         return None
     return fields[0], int(fields[19])
+
+
+def _has_other_threads(pid: int) -> bool:
+    """Of a process whose first thread has ended: it holds its files and ports until the last has."""
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except OSError:
+        return False
 
 
 def start_daemon(

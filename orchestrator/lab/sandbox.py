@@ -29,7 +29,6 @@ from orchestrator.lab import disk as disks
 Kind = Literal["bubblewrap-root", "bubblewrap-user", "proot"]
 
 AGENT = "/run/orchestrator/agent.py"
-_PYTHON = "/run/orchestrator/python"
 _PROBE_TIMEOUT_S = 20.0
 
 # What a container's root has by default, as name -> bit: enough to own files, change users, bind low ports; not to set
@@ -67,7 +66,7 @@ _WEAKER = {
 
 @dataclass(frozen=True, slots=True)
 class Python:
-    """The Python for a machine: `path` as the machine sees it; `prefix` is bound there when it is not in /usr."""
+    """The Python for a machine; `prefix` is its folder when that is not in /usr, bound where it is (it may not move)."""
 
     path: str
     prefix: Path | None = None
@@ -138,7 +137,7 @@ def _bubblewrap(way: Way, disk: Path, hostname: str, inner: Sequence[str], info:
         argv += ["--bind", str(disk / name), f"/{name}"]
     argv += ["--ro-bind", str(_agent_source()), AGENT]
     if way.python.prefix is not None:
-        argv += ["--ro-bind", str(way.python.prefix), _PYTHON]
+        argv += ["--ro-bind", str(way.python.prefix), str(way.python.prefix)]
     if info is not None:
         argv += ["--info-fd", str(info)]
     return [*argv, "--chdir", "/", "--", *inner]
@@ -160,7 +159,7 @@ def _proot(way: Way, folder: Path, disk: Path, inner: Sequence[str]) -> list[str
     binds += [f"{folder / 'volatile' / name}:/{name}" for name in ("tmp", "run")]
     binds.append(f"{folder / 'volatile' / 'agent.py'}:{AGENT}")
     if way.python.prefix is not None:
-        binds.append(f"{way.python.prefix}:{_PYTHON}")
+        binds.append(str(way.python.prefix))
     return argv + [word for bind in binds for word in ("-b", bind)] + list(inner)
 
 
@@ -249,12 +248,12 @@ def _candidates() -> list[tuple[Kind, Path]]:
 
 
 def _pythons() -> list[Python]:
-    """The host's Python in /usr where there is one; else the one that runs us, bound at a place of its own."""
+    """The host's Python in /usr where there is one; else the one that runs us, with its folder."""
     found = [Python(path) for path in ("/usr/bin/python3", "/usr/local/bin/python3") if os.access(path, os.X_OK)]
     executable = Path(os.path.realpath(sys.executable))
     prefix = Path(os.path.realpath(sys.base_prefix))
     if executable.is_relative_to(prefix) and not prefix.is_relative_to("/usr"):
-        found.append(Python(f"{_PYTHON}/{executable.relative_to(prefix)}", prefix))
+        found.append(Python(str(executable), prefix))
     return found
 
 

@@ -1,0 +1,119 @@
+"""What the lab's tests share: the command line, a provider, a playbook, and a place without namespaces."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.lab import machines
+from orchestrator.lab.home import Home
+
+REPOSITORY = Path(__file__).parents[2]
+_NEW_USER_NAMESPACE = 0x10000000
+_DROP_FROM_BOUNDING_SET, _CAP_SYS_ADMIN = 24, 21
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def command_line(
+    home: Home, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """`orchestrator lab ARGUMENTS` as a process of its own."""
+    code = "from orchestrator.cli.lab import lab; lab()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        text=True,
+        capture_output=True,
+        timeout=120,
+        env={**os.environ, **(env or {}), "ORCHESTRATOR_LAB_HOME": str(home.path)},
+        cwd=REPOSITORY,
+        **options,
+    )
+
+
+def provider(home: Home, verb: str, request: Any) -> subprocess.CompletedProcess[str]:
+    """What a provider's playbook does: the module's entry, JSON in and out."""
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator.lab.machines", verb],
+        input=request if isinstance(request, str) else json.dumps(request),
+        text=True,
+        capture_output=True,
+        timeout=120,
+        env={**os.environ, "ORCHESTRATOR_LAB_HOME": str(home.path)},
+        cwd=REPOSITORY,
+    )
+
+
+def ensure(home: Home, *names: str) -> list[machines.Machine]:
+    return [machine for machine, _ in machines.ensure(home, [{"name": name} for name in names])]
+
+
+def inventory(home: Home, folder: Path) -> Path:
+    hosts = {machine.name: machine.as_data(home)["vars"] for machine in machines.observe(home)}
+    path = folder / "inventory.json"
+    path.write_text(json.dumps({"all": {"hosts": hosts}}))
+    return path
+
+
+def play(home: Home, folder: Path, playbook: str) -> subprocess.CompletedProcess[str]:
+    """Runs a playbook's text on all machines of the lab."""
+    (folder / "play.yml").write_text(playbook)
+    argv = ["-m", "ansible", "playbook", "-i", str(inventory(home, folder)), str(folder / "play.yml")]
+    plugins = {"ANSIBLE_CONNECTION_PLUGINS": str(machines.CONNECTION_PLUGINS), "ANSIBLE_HOME": str(folder / "ansible")}
+    return subprocess.run(
+        [sys.executable, *argv], text=True, capture_output=True, timeout=300, env={**os.environ, **plugins}, cwd=folder
+    )
+
+
+def without_namespaces(argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Runs a program where user namespaces are refused, and mounting too: as in an ordinary container.
+
+    It runs in a namespace of its own whose limit of user namespaces is zero; this computer's setting is not touched.
+    """
+    user, group = os.getuid(), os.getgid()
+    to_parent, to_child = os.pipe(), os.pipe()
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def enter() -> None:
+        if libc.unshare(_NEW_USER_NAMESPACE):
+            raise OSError(ctypes.get_errno(), "unshare")
+        os.write(to_parent[1], b".")
+        os.read(to_child[0], 1)
+        Path("/proc/sys/user/max_user_namespaces").write_text("0")
+        libc.prctl(_DROP_FROM_BOUNDING_SET, _CAP_SYS_ADMIN, 0, 0, 0)
+
+    mapper = os.fork()  # Popen waits for `enter`, which waits for its maps: somebody else has to write them
+    if mapper == 0:
+        try:
+            os.close(to_parent[1])
+            if os.read(to_parent[0], 1):
+                child = _only_child_in_other_namespace(os.getppid())
+                count = 65536 if user == 0 else 1
+                if user:
+                    Path(f"/proc/{child}/setgroups").write_text("deny")
+                Path(f"/proc/{child}/uid_map").write_text(f"{user} {user} {count}")
+                Path(f"/proc/{child}/gid_map").write_text(f"{group} {group} {count}")
+                os.write(to_child[1], b".")
+        finally:
+            os._exit(0)
+    try:
+        return subprocess.run(argv, preexec_fn=enter, text=True, capture_output=True, timeout=120, **options)
+    finally:
+        for descriptor in (*to_parent, *to_child):
+            os.close(descriptor)
+        os.waitpid(mapper, 0)
+
+
+def _only_child_in_other_namespace(parent: int) -> int:
+    ours = Path("/proc/self/ns/user").readlink()
+    for task in Path(f"/proc/{parent}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            if Path(f"/proc/{child}/ns/user").readlink() != ours:
+                return int(child)
+    raise RuntimeError("no child in a namespace of its own")
