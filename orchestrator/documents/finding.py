@@ -44,11 +44,11 @@ class Walk:
         for folder, folders, files in os.walk(self.root, onerror=self.unreadable):
             here = [found for name in sorted(files) if (found := self.look(Path(folder) / name)) is not None]
             blueprints = [found for found in here if found.blueprint]
-            folders[:] = [] if blueprints else sorted(name for name in folders if not name.startswith("."))
-            if blueprints and Path(folder) == self.root and not self.prefix:
-                here, folders[:] = self.misplaced(here, blueprints), []
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            if blueprints and Path(folder) == self.root:
+                here = self.misplaced(here, blueprints)
             elif blueprints:
-                here = self.alone(blueprints)
+                here, folders[:] = self.alone(blueprints), []
             self.found += here
         return self
 

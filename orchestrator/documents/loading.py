@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.values import digest
 
 Key = tuple[str, str]
+
+_API_VERSION = re.compile(r"orchestrator/v\w+")
 
 
 def load(root: Path) -> Loaded:
@@ -132,7 +135,9 @@ class _Shelf:
         metadata = document.model.metadata
         label = found.name.rpartition("/")[0] or self.prefix.rstrip(":")
         folder, problems = read_folder(found.path.parent, label, self.root)
-        self.problems += [*problems, *check_blueprint(document), *check_paths(document, folder)]
+        self.problems += [*problems, *check_blueprint(document)]
+        if not problems:  # else what a path names may be there, and only not read
+            self.problems += check_paths(document, folder)
         if version(metadata.version) is None:
             return
         key = (metadata.name, metadata.version)
@@ -164,7 +169,7 @@ def _is_ours(parsed: Parsed) -> bool:
     """Whether a document is meant for us, be its apiVersion right or wrong."""
     data = parsed.data
     return isinstance(data, dict) and any(
-        isinstance(value, str) and value.startswith("orchestrator/") for value in data.values()
+        isinstance(value, str) and _API_VERSION.fullmatch(value) for value in data.values()
     )
 
 

@@ -96,3 +96,9 @@ def estate(tmp_path: Path) -> MakeEstate:
         return tmp_path / "estate"
 
     return make
+
+
+@pytest.fixture
+def no_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the messages say there is does not depend on the built-in blueprints."""
+    monkeypatch.setattr("orchestrator.documents.loading.catalogue", lambda: None)

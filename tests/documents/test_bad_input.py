@@ -28,10 +28,7 @@ class Case(NamedTuple):
 CASES = [Case(**case) for case in yaml.safe_load(Path(__file__).with_name("bad_input.yaml").read_text())]
 
 
-@pytest.fixture(autouse=True)
-def no_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the messages say there is does not depend on the built-in blueprints."""
-    monkeypatch.setattr("orchestrator.documents.loading.catalogue", lambda: None)
+pytestmark = pytest.mark.usefixtures("no_catalogue")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
