@@ -81,9 +81,10 @@ def exec_(machine: str, command: tuple[str, ...]) -> None:
     environment = {"TERM": os.environ.get("TERM", "dumb")}
     down = "`orchestrator lab up` starts what does not run"
     try:
-        session = client.start(home.machine(name), words, (0, 1, 2), env=environment, timeout=10.0)
-        with _signals_to(session):
-            raise SystemExit(session.wait())
+        with _signals_kept():
+            session = client.start(home.machine(name), words, (0, 1, 2), env=environment, timeout=10.0)
+            _forward_signals(session)
+        raise SystemExit(session.wait())
     except client.MachineDownError as error:
         raise LabError(f"machine {name}: {error}", hint=down) from None
     except OSError as error:
@@ -101,14 +102,19 @@ def down() -> None:
 
 
 @contextlib.contextmanager
-def _signals_to(session: Session) -> Iterator[None]:
-    """What ends us, ends the command first: it gets our signals, and we wait for what it makes of them."""
-    before = {number: signal.signal(number, lambda got, _: session.signal(got)) for number in _FORWARDED}
+def _signals_kept() -> Iterator[None]:
+    """Holds back what would end us until there is a command to tell it to."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
+
+
+def _forward_signals(session: Session) -> None:
+    """From now on the command gets our signals, and we wait for what it makes of them."""
+    for number in _FORWARDED:
+        signal.signal(number, lambda got, _: session.signal(got))
 
 
 def _as_text(seen: Status) -> str:

@@ -66,7 +66,7 @@ _WEAKER = {
 
 @dataclass(frozen=True, slots=True)
 class Python:
-    """The Python for a machine; `prefix` is its folder when that is not in /usr, bound where it is (it may not move)."""
+    """The Python for a machine; `prefix` is its folder when that is not in /usr: bound where it is, it may not move."""
 
     path: str
     prefix: Path | None = None
