@@ -105,7 +105,7 @@ class Walk:
 
 def find_root(start: Path) -> Path:
     """The root of the estate that `start` (a folder or a file) lies in. Raises DocumentsError where there is none."""
-    start = start.absolute()
+    start = start.resolve()
     if not start.exists():
         raise DocumentsError([Diagnostic(Source(str(start)), "there is no such folder")])
     for folder in _upwards(start):

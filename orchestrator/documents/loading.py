@@ -31,7 +31,7 @@ def load(root: Path) -> Loaded:
 
     Raises DocumentsError, with all diagnostics, where there is no valid Estate document: then nothing has a name.
     """
-    root = root.absolute()
+    root = root.resolve()
     if not (root / ROOT).is_file():
         hint = "`orchestrator init` makes one"
         raise DocumentsError([Diagnostic(Source(str(root)), f"no estate here: no {ROOT} in this folder", hint)])
@@ -51,7 +51,7 @@ def _chosen(shelf: _Shelf, blueprints: Mapping[Key, BlueprintSource]) -> dict[st
     """Which blueprint each placement picks."""
     chosen: dict[str, Key] = {}
     for name, placement in shelf.placements.items():
-        picked = choose(placement, blueprints, shelf.folders, shelf.root.resolve())
+        picked = choose(placement, blueprints, shelf.folders, shelf.root)
         if not isinstance(picked, Diagnostic):
             chosen[name] = picked
         elif "Blueprint" not in shelf.broken:  # else it may be the one that could not be read

@@ -46,9 +46,8 @@ def check_declarations(document: Written[Blueprint]) -> Iterator[Diagnostic]:
             )
         if parameter.default is not None:
             if parameter.type == "secret":
-                yield Diagnostic(
-                    at.of(*path, "default"), "a secret has no default", "a Placement gives it by reference"
-                )
+                source, hint = at.of(*path, "default"), "a Placement gives it by reference"
+                yield Diagnostic(source, "a secret has no default", hint, private=True)
             else:
                 yield from _fits(parameter, parameter.default, (*path, "default"), at, "the default")
 
@@ -126,7 +125,8 @@ def _unquoted(text: str) -> type:
 def _secret(value: Any, path: JsonPath, at: Positions, what: str) -> Iterator[Diagnostic]:
     """A secret comes by reference, never as a plain value in a file."""
     if not isinstance(value, dict) or "secretRef" not in value:
-        yield Diagnostic(at.of(*path), f"{what} is a secret, given as a plain value", _BY_REFERENCE)
+        message = f"{what} is a secret, given as a plain value"
+        yield Diagnostic(at.of(*path), message, _BY_REFERENCE, private=True)
     else:
         yield from _reference(value, path, at, what)
 
@@ -135,7 +135,8 @@ def _reference(value: Any, path: JsonPath, at: Positions, what: str) -> Iterator
     try:
         SecretRef.model_validate(value)
     except ValidationError:
-        yield Diagnostic(at.of(*path), f"{what} has a secretRef that is not understood", _BY_REFERENCE)
+        message = f"{what} has a secretRef that is not understood"
+        yield Diagnostic(at.of(*path), message, _BY_REFERENCE, private=True)
 
 
 def _nested(value: Any, path: JsonPath, at: Positions, what: str) -> Iterator[Diagnostic]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -126,7 +127,7 @@ def _problems(error: ValidationError, data: Any, at: Positions) -> list[Diagnost
             what = Diagnostic(at.of_key(*path), f"`{missing}` is missing in {_label(path)}", _MISSING.get(missing, ""))
             found.setdefault((*path, missing), what)
         elif kind == "extra_forbidden":
-            found.setdefault(path, _unknown_key(path, _fields(error, detail, data), at, explained))
+            found.setdefault(path, _unknown_key(path, _fields(detail, data), at, explained))
         elif path not in found:
             source = at.of_key(*path) if on_key or kind == "exactly_one" else at.of(*path)
             found[path] = Diagnostic(source, *_words(kind, detail, path, on_key))
@@ -148,10 +149,14 @@ def _path(loc: tuple[str | int, ...], data: Any) -> tuple[JsonPath, bool]:
     return tuple(path), bool(loc) and loc[-1] == "[key]"
 
 
-def _fields(error: ValidationError, detail: Any, data: Any) -> list[str]:
+@functools.cache
+def _schema(kind: str) -> Any:
+    return KINDS[kind].model_json_schema(by_alias=True)
+
+
+def _fields(detail: Any, data: Any) -> list[str]:
     """The keys that are known where an unknown one stands."""
-    model: Any = KINDS[data["kind"]]
-    schema = model.model_json_schema(by_alias=True)
+    schema = _schema(data["kind"])
     node: Any = schema
     for part in detail["loc"][:-1]:
         node = _step(schema, node, part)

@@ -27,6 +27,7 @@ class Diagnostic:
     message: str
     hint: str = ""
     severity: str = "error"  # or "warning"
+    private: bool = False  # a secret stands in the line: it must not be shown
 
     def __str__(self) -> str:
         return f"{self.source}: {self.message}" + (f"; {self.hint}" if self.hint else "")

@@ -133,6 +133,15 @@ def test_validate_shows_errors_of_expressions_too(estate: MakeEstate) -> None:
     assert "shop.yaml:8:5: parameter `prot`" in text
 
 
+def test_the_line_of_a_secret_in_clear_is_not_shown(estate: MakeEstate) -> None:
+    root = estate(("shop.yaml", "{secretRef: {env: PASSWORD}}", "canary-in-clear"))
+    for output in ("table", "json"):
+        code, text = run(validate, root, "-o", output)
+        assert code == 1
+        assert "given as a plain value" in text
+        assert "canary" not in text
+
+
 def test_a_warning_is_shown_and_is_no_failure(estate: MakeEstate) -> None:
     override = "  overrides: [{sites: {matchLabels: {env: prod}}, values: {port: 5433}}]\n  values:"
     code, text = run(validate, estate(("shop.yaml", "  values:", override)))

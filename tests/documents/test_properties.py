@@ -27,9 +27,9 @@ YAMLISH = st.lists(PIECES, max_size=40).map("".join) | st.text(max_size=200)
 
 _KEYS = """
     apiVersion kind metadata name version id labels spec parameters type default enum minimum maximum pattern
-    stable agile configure playbook roles vars ready tcp http port command within outputs value when after manifests sites
-    matchLabels matchExpressions key operator values overrides blueprint provider inventory bind group cluster lab kubeconfig
-    secretRef env file machines count memory helm windows db web
+    stable agile configure playbook roles vars ready tcp http port command within outputs value when after
+    manifests sites matchLabels matchExpressions key operator values overrides blueprint provider inventory
+    bind group cluster lab kubeconfig secretRef env file machines count memory helm windows db web
 """
 KEYS = st.sampled_from(_KEYS.split())
 ODD = ["${", "${a}", "string", "integer", "In", "1.2.0", "shop@^1", "./x", "../..", "a\0b", "x" * 300, "("]

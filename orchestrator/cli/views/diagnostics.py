@@ -70,6 +70,8 @@ def _block(diagnostic: Diagnostic, lines: Lines, colour: bool) -> str:
     kind = "warning: " if diagnostic.severity == "warning" else ""
     message = t.clean(diagnostic.message) + (f"; {t.clean(diagnostic.hint)}" if diagnostic.hint else "")
     head = f"{place}: {t.painted(kind, t.YELLOW, colour)}{message}" if str(source) else message
+    if diagnostic.private:
+        return head
     return "\n".join([head, *_excerpt(source.line, source.column, lines(source.file), colour)])
 
 
