@@ -1,0 +1,269 @@
+"""The store of one estate: records, the journal, leases, outputs and places. Never a secret: values come in masked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from orchestrator.errors import UsageError
+from orchestrator.model.address import Address
+from orchestrator.model.change import Change, Plan
+from orchestrator.model.history import RunRow
+from orchestrator.model.outcome import Lease, Outcome
+from orchestrator.model.record import Record
+from orchestrator.model.values import masked
+from orchestrator.planning import saved
+from orchestrator.state import journal, leases, schema
+from orchestrator.state.database import Database, state_folder
+
+
+def open_store(root: Path, *, clock: Callable[[], float] = time.time) -> Store:
+    """The store of the estate at `root`, made or migrated where needed. Raises StateError."""
+    return Store(Database(state_folder(root)), clock)
+
+
+class Store:
+    """What is remembered of an estate. Every write is on the disk when its call returns; threads may share it.
+
+    Writes of a run carry its site's lease: with one that is another's by now they raise LeaseHeldError and write
+    nothing. All calls raise StateError where the database cannot be used.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    # records
+
+    def records(self, site: str | None = None) -> dict[Address, Record]:
+        """What is remembered of units, of one site or of all."""
+        query = select(schema.records).order_by(schema.records.c.address)
+        if site is not None:
+            query = query.where(schema.records.c.site == site)
+        with self._database.reading() as connection:
+            found = [_record(row._asdict()) for row in connection.execute(query)]
+        return {record.address: record for record in found}
+
+    def save(self, record: Record, lease: Lease | None) -> None:
+        """Remember a unit.
+
+        Without a lease the writer has only looked: while somebody applies to the site, nothing is written.
+        """
+        values = _row(record)
+        with self._database.writing() as connection:
+            if self._may_write(connection, record.address.site, lease):
+                statement = upsert(schema.records).values(values)
+                connection.execute(statement.on_conflict_do_update(index_elements=["address"], set_=values))
+
+    def forget(self, address: Address, lease: Lease | None) -> None:
+        """Drop what is remembered of a unit; without a lease as in `save`."""
+        with self._database.writing() as connection:
+            if self._may_write(connection, address.site, lease):
+                connection.execute(delete(schema.records).where(schema.records.c.address == str(address)))
+
+    # the journal
+
+    def begin_run(self, kind: str, shown: Plan) -> int:
+        """Write down that a run begins, and what was agreed to; its number."""
+        planned = saved.save(replace(shown, changes=shown.acting))
+        values = {
+            "kind": kind,
+            "started": self._clock(),
+            "result": "",
+            "counts": {},
+            "planned": planned,
+        }
+        with self._database.writing() as connection:
+            return _number(connection.execute(insert(schema.runs).values(values)).inserted_primary_key)
+
+    def intend(self, run: int, change: Change, lease: Lease) -> int:
+        """Write down that a step is about to be taken; its number. It may be taken once this has returned."""
+        values = {
+            "run": run,
+            "address": str(change.address),
+            "site": change.address.site,
+            "action": str(change.action),
+            "reason": change.reason,
+            "wave": change.wave,
+            "started": self._clock(),
+            "result": "",
+            "message": "",
+            "task": "",
+            "place": "",
+        }
+        with self._database.writing() as connection:
+            leases.check(connection, lease)
+            return _number(connection.execute(insert(schema.steps).values(values)).inserted_primary_key)
+
+    def finish(self, step: int, outcome: Outcome, lease: Lease) -> None:
+        """Write down what became of a step."""
+        values = {
+            "ended": self._clock(),
+            "result": str(outcome.result),
+            "message": outcome.message,
+            "task": outcome.task,
+            "place": outcome.where,
+        }
+        with self._database.writing() as connection:
+            leases.check(connection, lease)
+            connection.execute(update(schema.steps).where(schema.steps.c.step == step).values(values))
+            if outcome.log:
+                text = {"step": step, "text": outcome.log}
+                statement = upsert(schema.logs).values(text)
+                connection.execute(statement.on_conflict_do_update(index_elements=["step"], set_=text))
+
+    def end_run(self, run: int, result: str, counts: Mapping[str, int]) -> None:
+        """Write down how a run has ended: `done`, `failed` or `interrupted`."""
+        values = {"ended": self._clock(), "result": result, "counts": dict(counts)}
+        with self._database.writing() as connection:
+            connection.execute(update(schema.runs).where(schema.runs.c.run == run).values(values))
+
+    def runs(self, limit: int) -> list[RunRow]:
+        """The last runs, newest first, without their steps."""
+        with self._database.reading() as connection:
+            return journal.newest(connection, limit, self._clock())
+
+    def run(self, number: int) -> RunRow:
+        """One run with its steps. Raises UsageError where there is none."""
+        with self._database.reading() as connection:
+            found = journal.one(connection, number, self._clock())
+        if found is None:
+            raise UsageError(f"there is no run {number}", hint="orchestrator history lists them")
+        return found
+
+    def last_runs(self) -> dict[str, RunRow]:
+        """The last run that took a step at each site, by the site's name."""
+        with self._database.reading() as connection:
+            return journal.last_by_site(connection, self._clock())
+
+    def unfinished(self) -> list[RunRow]:
+        """Runs whose process is gone without an end, each with the steps that were begun and never ended."""
+        with self._database.reading() as connection:
+            return journal.unfinished(connection, self._clock())
+
+    def planned(self, run: int) -> dict[str, Any]:
+        """What was agreed to for a run, in the form of a saved plan."""
+        with self._database.reading() as connection:
+            return dict(connection.execute(select(schema.runs.c.planned).where(schema.runs.c.run == run)).scalar_one())
+
+    def log(self, run: int, address: str) -> str | None:
+        """The full text of a run's last step at an address."""
+        query = (
+            select(schema.logs.c.text)
+            .join(schema.steps, schema.steps.c.step == schema.logs.c.step)
+            .where(schema.steps.c.run == run, schema.steps.c.address == address)
+            .order_by(schema.steps.c.step.desc())
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query.limit(1)).scalar()
+
+    # leases
+
+    def take(self, site: str, holder: str, run: int, ttl: float) -> Lease:
+        """The right to change a site, for `ttl` seconds unless renewed.
+
+        A holder `user@host pid N started T` of this machine that has died loses its lease at once. Raises
+        LeaseHeldError, saying who and since when.
+        """
+        now = self._clock()
+        with self._database.writing() as connection:
+            return leases.take(connection, Lease(site, holder, run, 0, now, now + ttl))
+
+    def renew(self, lease: Lease, ttl: float) -> Lease:
+        """The same lease for `ttl` seconds from now. Raises LeaseHeldError where it is another's by now."""
+        with self._database.writing() as connection:
+            return leases.renew(connection, lease, self._clock() + ttl)
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back; nothing happens if it is another's by now."""
+        with self._database.writing() as connection:
+            leases.release(connection, lease)
+
+    def lease(self, site: str) -> Lease | None:
+        """Who has a site, dead or alive."""
+        with self._database.reading() as connection:
+            return leases.held(connection, site)
+
+    def unlock(self, site: str) -> None:
+        """Take a site's lease from its holder, whose next write fails."""
+        with self._database.writing() as connection:
+            leases.unlock(connection, site)
+
+    # outputs and places
+
+    def save_outputs(self, site: str, placement: str, values: Mapping[str, Any]) -> None:
+        """Remember what a placement at a site tells the world; secrets are masked."""
+        row = {"site": site, "placement": placement, "values": masked(dict(values))}
+        with self._database.writing() as connection:
+            statement = upsert(schema.outputs).values(row)
+            connection.execute(statement.on_conflict_do_update(index_elements=["site", "placement"], set_=row))
+
+    def outputs(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """What placements last told, by site and placement."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(schema.outputs)).all()
+        return {(row.site, row.placement): row._mapping["values"] for row in rows}
+
+    def remember_place(self, site: str, data: Mapping[str, Any]) -> None:
+        """Remember how a site is reached: references to secrets, never secrets."""
+        row = {"site": site, "data": masked(dict(data))}
+        with self._database.writing() as connection:
+            statement = upsert(schema.places).values(row)
+            connection.execute(statement.on_conflict_do_update(index_elements=["site"], set_=row))
+
+    def places(self) -> dict[str, dict[str, Any]]:
+        """How sites are, or were, reached."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(schema.places.c.site, schema.places.c.data)).all()
+        return {row.site: row.data for row in rows}
+
+    def _may_write(self, connection: Connection, site: str, lease: Lease | None) -> bool:
+        if lease is not None:
+            leases.check(connection, lease)
+            return True
+        return not leases.is_held(connection, site, self._clock())
+
+
+def _row(record: Record) -> dict[str, Any]:
+    return {
+        "address": str(record.address),
+        "site": record.address.site,
+        "digest": record.digest,
+        "identity": record.identity,
+        "inputs": masked(dict(record.inputs)),
+        "facts": masked(dict(record.facts)),
+        "spec": masked(dict(record.spec)),
+        "uid": record.uid,
+        "blueprint": record.blueprint,
+        "protected": record.protected,
+        "run": record.run,
+        "seen_at": record.seen_at,
+    }
+
+
+def _record(row: dict[str, Any]) -> Record:
+    fields = {name: value for name, value in row.items() if name != "site"}
+    return Record(**{**fields, "address": Address.parse(row["address"])})
+
+
+def _number(key: Any) -> int:
+    return int(key[0])
