@@ -8,8 +8,8 @@ from textwrap import dedent
 
 from orchestrator.cli.views import drift, history, outputs, status
 from orchestrator.cli.views.diagnostics import diagnostics_data, diagnostics_text
-from orchestrator.cli.views.history import RunRow, StepRow
 from orchestrator.model.change import Action
+from orchestrator.model.history import RunRow, StepRow
 from orchestrator.model.observation import Coverage, Difference, Present, Tally, Unreachable
 from orchestrator.model.record import Record
 from orchestrator.model.source import Diagnostic, Source

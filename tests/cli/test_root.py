@@ -188,3 +188,16 @@ def test_the_estate_can_be_named_in_the_environment(tmp_path: Path, monkeypatch:
     pytest.importorskip("orchestrator.cli.session", exc_type=ImportError)
     monkeypatch.setenv("ORCHESTRATOR_ESTATE", str(tmp_path))
     assert limited()["estate"] == tmp_path
+
+
+def test_the_version_costs_no_library_but_click() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "orchestrator", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    imported = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert "click" in imported
+    assert not imported & {"pydantic", "rich", "jinja2", "yaml", "json", "platformdirs", "asyncio", "subprocess"}

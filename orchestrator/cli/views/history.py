@@ -3,51 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.cli.views import text as t
+from orchestrator.model.history import RunRow, StepRow
 
 _MARKS = {"done": "✓", "failed": "✗"}
 _OTHER = "!"
-UNDER_WAY = "under way"  # or its process was killed: the next run says `interrupted` of it
+UNDER_WAY = "under way"
 
 _RUNS = ("RUN", "COMMAND", "STARTED", "TOOK", "RESULT", "STEPS")
 _STEPS = ("", "WAVE", "ADDRESS", "ACTION", "TOOK", "WHAT HAPPENED")
 _LONGEST = 100
-
-
-@dataclass(frozen=True, slots=True)
-class StepRow:
-    """One step of a run. Times are seconds since the epoch; `ended` and `result` are empty where it never ended."""
-
-    address: str
-    action: str
-    reason: str = ""
-    wave: int = 0
-    started: float = 0.0
-    ended: float | None = None
-    result: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """One run. Times are seconds since the epoch; `ended` and `result` are empty while it is under way or was killed.
-
-    kind    `apply`, `adopt`, `forget`, `destroy` or `reconcile`
-    counts  how many steps ended which way
-    """
-
-    run: int
-    kind: str
-    started: float
-    ended: float | None = None
-    result: str = ""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    steps: tuple[StepRow, ...] = ()
 
 
 def mark(result: str) -> str:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.cli.views import text as t
-from orchestrator.cli.views.history import RunRow, mark, time_text
+from orchestrator.cli.views.history import mark, time_text
 from orchestrator.model.address import Mode
 from orchestrator.model.change import Action, Change, Plan
+from orchestrator.model.history import RunRow
 from orchestrator.model.observation import Unreachable
 from orchestrator.timetext import ago
 
