@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import click
-from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
 
 from orchestrator import planning
 from orchestrator.cli.apply import converge
+from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
 from orchestrator.cli.places import with_vanished_sites
 from orchestrator.cli.session import Limits, Session, session
 from orchestrator.errors import UsageError
@@ -30,7 +30,7 @@ def destroy(estate: Path | None, limits: Limits, yes: bool, parallel: int, outpu
     with session(estate, limits, parallel=parallel, amend=with_vanished_sites) as it:
 
         def planner(scope: Scope) -> Plan:
-            return planning.destroy(it.plan(scope))
+            return planning.destroy(it.plan(scope), removable=it.removable)
 
         shown = planner(it.scope)
         agreed = yes or not shown.acting or _asked(it, shown, output)

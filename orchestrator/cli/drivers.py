@@ -51,26 +51,61 @@ class Maker:
 
 def drivers_for(maker: Maker, sites: Iterable[str]) -> Reach:
     """Drivers for these sites; they are closed with the maker's stack."""
+    names = sorted(sites)
+    declared = maker.loaded.sites
+    hosts: Mapping[str, Mapping[str, Mapping[str, Any]]] = {}
     drivers: dict[tuple[str, Mode], Driver] = {}
-    for name in sorted(sites):
-        site = maker.loaded.sites[name]
-        if site.model.spec.stable:
-            drivers[name, Mode.STABLE] = _stable(maker, site)
-        if site.model.spec.agile:
-            drivers[name, Mode.AGILE] = _agile(maker, site, site.model.spec.agile.cluster)
+    if stable := [name for name in names if declared[name].model.spec.stable]:
+        drivers, hosts = _stable(maker, stable)
+    for name in names:
+        if agile := declared[name].model.spec.agile:
+            drivers[name, Mode.AGILE] = _agile(maker, declared[name], agile.cluster)
     for driver in drivers.values():
         maker.stack.callback(driver.close)
-    return Reach(drivers, static_hosts(maker.loaded, sites))
+    return Reach(drivers, hosts)
 
 
-def static_hosts(loaded: Loaded, sites: Iterable[str]) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-    """The hosts of the sites that have an Ansible inventory."""
-    paths = {name: path for name in sites if (path := _inventory(loaded, loaded.sites[name]))}
-    if not paths:
-        return {}
+def inventories(loaded: Loaded, sites: Iterable[str]) -> dict[str, Path]:
+    """The inventory of each of these sites that has one."""
+    return {name: path for name in sites if (path := _inventory(loaded, loaded.sites[name]))}
+
+
+def _stable(
+    maker: Maker, names: Iterable[str]
+) -> tuple[dict[tuple[str, Mode], Driver], Mapping[str, Mapping[str, Mapping[str, Any]]]]:
+    """The drivers of sites with machines, and the hosts of those that have an inventory; one worker asks all hosts."""
     from orchestrator.modes.stable import inventory
+    from orchestrator.modes.stable.driver import StableDriver
+    from orchestrator.modes.stable.reaching import Reach as Worker
+    from orchestrator.modes.stable.site import StableSite
 
-    return inventory.read(paths)
+    loaded = maker.loaded
+    worker = Worker(loaded.root, maker.scrub)
+    maker.stack.callback(worker.close)
+    estate_id, estate_name = maker.estate
+    paths = inventories(loaded, names)
+    drivers: dict[tuple[str, Mode], Driver] = {}
+    for name in names:
+        stable = loaded.sites[name].model.spec.stable
+        assert stable is not None
+        site = StableSite(
+            site=name,
+            estate_id=estate_id,
+            estate_name=estate_name,
+            root=loaded.root,
+            scratch=maker.folder(name, Mode.STABLE),
+            provider=stable.provider,
+            scrub=maker.scrub,
+            inventory=paths.get(name),
+            folders=blueprint_folders(loaded),
+        )
+        drivers[name, Mode.STABLE] = StableDriver(site, worker)
+    return drivers, inventory.read(worker, paths)
+
+
+def blueprint_folders(loaded: Loaded) -> dict[str, Path]:
+    """Where the blueprints lie, by the label that people see."""
+    return {source.folder.label: source.folder.root for source in loaded.blueprints.values()}
 
 
 def _inventory(loaded: Loaded, site: Written[Site]) -> Path | None:
@@ -78,10 +113,6 @@ def _inventory(loaded: Loaded, site: Written[Site]) -> Path | None:
     if stable is None or stable.inventory is None:
         return None
     return loaded.root / Path(site.at.file).parent / stable.inventory
-
-
-def _stable(maker: Maker, site: Written[Site]) -> Driver:
-    raise NotImplementedError
 
 
 def _agile(maker: Maker, site: Written[Site], cluster: Cluster) -> Driver:

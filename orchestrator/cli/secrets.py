@@ -18,7 +18,7 @@ _SHORTEST = 4
 
 
 def read_secrets(refs: Mapping[SecretRef, Source], root: Path) -> dict[SecretRef, Secret]:
-    """The value of each reference. Raises DocumentsError naming every one that cannot be read, and where it is asked for."""
+    """The value of each reference. Raises DocumentsError naming every one that cannot be read, and who asks for it."""
     found: dict[SecretRef, Secret] = {}
     missing: list[Diagnostic] = []
     for ref, source in refs.items():
@@ -60,7 +60,7 @@ def scrubber(secrets: Iterable[Secret]) -> Callable[[str], str]:
 
 
 def _forms(text: str) -> set[str]:
-    """The secret, its base64, and the part of it that is in the base64 of any longer text, whatever stands before it."""
+    """The secret, its base64, and what of it is in the base64 of any longer text, whatever stands before it."""
     raw = text.encode()
     inner = set()
     for shift in range(3):

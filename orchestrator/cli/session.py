@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from orchestrator.state import Store, open_store
+from typing import Any
 
 from orchestrator import desired, documents, planning
-from orchestrator.cli.drivers import Maker, drivers_for
+from orchestrator.cli.drivers import Maker, blueprint_folders, drivers_for
 from orchestrator.cli.secrets import read_secrets, scrubber
 from orchestrator.desired import selectors
 from orchestrator.documents.loaded import Loaded
@@ -23,8 +22,7 @@ from orchestrator.execution.memory import refresh
 from orchestrator.execution.world import World
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Plan, Scope
-
-STATE = ".orchestrator"
+from orchestrator.state import Store, open_store, state_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,13 @@ class Session:
     def estate_id(self) -> str:
         """The estate's permanent id."""
         return self.world.loaded.estate.model.metadata.id
+
+    @property
+    def removable(self) -> Callable[[Mapping[str, Any]], str]:
+        """Why a configuration that has left the documents cannot be undone, or ""."""
+        from orchestrator.modes.stable.site import why_not_removable
+
+        return why_not_removable(self.loaded.root, blueprint_folders(self.loaded))
 
     def look(self, scope: Scope | None = None) -> Sight:
         """See the sites of a scope, and remember what was found as declared."""
@@ -70,6 +75,7 @@ class Session:
             scope=scope,
             sites=self.world.sites,
             adopting=adopting,
+            removable=self.removable,
             tally=sight.tally,
             notes=sight.notes,
         )
@@ -121,14 +127,14 @@ def session(
     parallel: int = 8,
     amend: Callable[[Loaded, Store], Loaded] = lambda loaded, store: loaded,
 ) -> Iterator[Session]:
-    """Everything a command needs; what runs is ended when the block ends. `amend` may change the documents once read."""
+    """Everything a command needs, ended when the block ends. `amend` may change the documents once they are read."""
     loaded = load(estate)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(loaded.root))
         loaded = amend(loaded, store)
         scope = scope_of(loaded, limits)
         secrets = read_secrets(desired.secret_refs(loaded), loaded.root)
-        maker = Maker(loaded, loaded.root / STATE, scrubber(secrets.values()), stack)
+        maker = Maker(loaded, state_folder(loaded.root), scrubber(secrets.values()), stack)
         reach = drivers_for(maker, reached(loaded, scope))
         world = World(
             loaded=loaded,

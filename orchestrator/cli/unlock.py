@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from orchestrator.cli.options import estate_option, yes_option
 
+from orchestrator.cli.options import estate_option, yes_option
 from orchestrator.cli.session import Limits, session
 from orchestrator.errors import UsageError
 
@@ -26,6 +26,7 @@ def unlock(site: str, estate: Path | None, yes: bool) -> None:
         if not yes and not click.confirm(f"Take the lease of {site} from {who}?", err=True):
             raise UsageError("nothing was unlocked", hint="give --yes where nobody can answer")
         it.world.store.unlock(site)
+        it.look()  # a host is asked only where it answers
         for (name, _), driver in it.world.drivers.items():
             if name == site:
                 driver.unlock()
