@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -19,6 +19,9 @@ from orchestrator.cli import COMMANDS, root
 from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options, yes_option
 from orchestrator.errors import DocumentsError, OrchestratorError, UsageError
 from orchestrator.model.source import Diagnostic, Source
+
+# The last room to be built: with it every command can be imported.
+WHOLE = importlib.util.find_spec("orchestrator.cli.render") is not None
 
 NAMES = [name for commands in COMMANDS.values() for name in commands]
 
@@ -61,11 +64,8 @@ def test_the_help_lists_every_command_and_the_exit_codes_without_importing_one()
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_explains_itself(name: str) -> None:
-    if name not in ("validate", "schema", "init", "lab", "toolchain", "doctor"):
-        try:
-            importlib.import_module(f"orchestrator.cli.{name}")
-        except ImportError as missing:
-            pytest.skip(f"not all of its rooms are there yet: {missing}")
+    if not WHOLE and name not in ("validate", "schema", "init", "lab", "toolchain", "doctor"):
+        pytest.skip("not all of its rooms are there yet")
     result = CliRunner().invoke(root, [name, "--help"])
     assert result.exit_code == 0, result.output
     assert f"Usage: root {name}" in result.output or f"Usage: orchestrator {name}" in result.output
@@ -172,8 +172,10 @@ def limited(*arguments: str) -> dict[str, Any]:
     return seen
 
 
+@pytest.mark.skipif(not WHOLE, reason="not all rooms of a session are there yet")
 def test_shared_options_have_their_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Limits = pytest.importorskip("orchestrator.cli.session", exc_type=ImportError).Limits  # noqa: N806
+    from orchestrator.cli.session import Limits
+
     monkeypatch.delenv("ORCHESTRATOR_ESTATE", raising=False)
     assert limited() == {"estate": None, "limits": Limits(), "yes": False, "parallel": 8, "output": "table"}
     given = limited(
@@ -184,8 +186,8 @@ def test_shared_options_have_their_defaults(tmp_path: Path, monkeypatch: pytest.
     assert given == {"estate": tmp_path, "limits": limits, "yes": True, "parallel": 2, "output": "json"}
 
 
+@pytest.mark.skipif(not WHOLE, reason="not all rooms of a session are there yet")
 def test_the_estate_can_be_named_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("orchestrator.cli.session", exc_type=ImportError)
     monkeypatch.setenv("ORCHESTRATOR_ESTATE", str(tmp_path))
     assert limited()["estate"] == tmp_path
 
