@@ -18,18 +18,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.errors import LabError
 from orchestrator.lab import disk as disks
+from orchestrator.lab.home import remove_tree
 
 Kind = Literal["bubblewrap-root", "bubblewrap-user", "proot"]
 
 AGENT = "/run/orchestrator/agent.py"
 _PROBE_TIMEOUT_S = 20.0
+_PROBE_PREFIX = "orchestrator-lab-probe-"
+_PROBE_STALE_S = 600.0
 
 # What a container's root has by default, as name -> bit: enough to own files, change users, bind low ports; not to set
 # the clock or load modules, nor (CAP_SYS_ADMIN) to mount, which would undo the read-only /usr.
@@ -172,8 +176,6 @@ def prepare(way: Way, folder: Path, disk: Path) -> None:
             (disk / name).symlink_to(target)
     volatile = folder / "volatile"
     if volatile.exists():
-        from orchestrator.lab.home import remove_tree
-
         remove_tree(volatile)
     for name, mode in (("", 0o755), ("proot", 0o700), ("tmp", 0o1777), ("run", 0o755), ("run/lock", 0o1777)):
         (volatile / name).mkdir()
@@ -271,15 +273,10 @@ if held & {_CAN_MOUNT}:
 def _try(way: Way) -> str:
     """Runs a Python of at least 3.8 in a sandbox -> why it does not work; empty when it does."""
     check = [way.python.path, "-I", "-S", "-c", _PROBE]
-    parent = tempfile.mkdtemp(prefix="orchestrator-lab-", dir="/var/tmp" if way.user is not None else None)  # noqa: S108
-    folder = Path(parent)
-    try:
-        if way.user is not None:
-            folder.chmod(0o711)
+    with _probe_folder(way) as folder:
         disk = folder / "disk"
-        disk.mkdir()
         for name in disks.FOLDERS:
-            (disk / name).mkdir()
+            (disk / name).mkdir(parents=True)
         for name in ("alternatives", "ld.so.cache"):  # what starting a program may need
             if (source := Path("/etc", name)).is_dir():
                 shutil.copytree(source, disk / "etc" / name, symlinks=True)
@@ -287,9 +284,23 @@ def _try(way: Way) -> str:
                 shutil.copyfile(source, disk / "etc" / name)
         prepare(way, folder, disk)
         return _run(way.command(folder, disk, "probe", check), way.environment(folder), way.user)
-    finally:
-        from orchestrator.lab.home import remove_tree
 
+
+@contextlib.contextmanager
+def _probe_folder(way: Way) -> Iterator[Path]:
+    """A folder for one try, where the way's user can reach it; also sweeps those of tries that were killed."""
+    parent = Path("/var/tmp" if way.user is not None else tempfile.gettempdir())  # noqa: S108 - made by mkdtemp
+    for old in parent.glob(f"{_PROBE_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            state = old.lstat()
+            if state.st_uid == os.geteuid() and time.time() - state.st_mtime > _PROBE_STALE_S:
+                remove_tree(old)
+    folder = Path(tempfile.mkdtemp(prefix=_PROBE_PREFIX, dir=parent))
+    try:
+        if way.user is not None:
+            folder.chmod(0o711)
+        yield folder
+    finally:
         remove_tree(folder)
 
 
