@@ -1,0 +1,280 @@
+"""Changing one object: ownership checks before, the wait for readiness after; what Pulumi's provider does."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orchestrator.model.address import Address
+from orchestrator.model.change import Action, Change
+from orchestrator.model.observation import Present
+from orchestrator.model.outcome import Outcome, Progress, Report, Result
+from orchestrator.model.unit import Stamp, Unit
+from orchestrator.model.values import revealed
+from orchestrator.modes.agile import emptiness
+from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
+from orchestrator.modes.agile.compare import differences, plain_data
+from orchestrator.modes.agile.discovery import Kind, Kinds
+from orchestrator.modes.agile.inventory import Inventory
+from orchestrator.modes.agile.objects import (
+    ESTATE,
+    INVENTORY,
+    MANAGED_BY,
+    PLACEMENT,
+    STAMP,
+    WORKLOAD,
+    Object,
+    dressed,
+    labels_for,
+    metadata,
+    split_name,
+    stamp_of,
+    stamp_text,
+    stamp_text_of,
+)
+from orchestrator.modes.agile.observing import facts
+from orchestrator.modes.agile.readiness import Readiness, readiness
+from orchestrator.modes.agile.reasons import reason_for
+
+DELETE_SECONDS = 120.0
+_READY_SECONDS = 300.0
+
+
+class WaitEndedError(Exception):
+    """Waiting was ended because the driver is being closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FailedError(Exception):
+    """This one change cannot be made; `message` for a person."""
+
+    message: str
+
+
+class Actor:
+    """Makes single changes at one site; several threads may use it at once."""
+
+    def __init__(
+        self, api: Api, kinds: Kinds, estate_id: str, scrub: Callable[[str], str], closing: threading.Event
+    ) -> None:
+        self._api = api
+        self._kinds = kinds
+        self._estate_id = estate_id
+        self._scrub = scrub
+        self._closing = closing
+
+    def apply(self, change: Change, report: Report) -> Outcome:
+        """Make the unit's object as declared and wait until it is ready."""
+        return self._told(change, lambda unit: self._apply(change, unit, report))
+
+    def wait(self, change: Change, report: Report) -> Outcome:
+        """Only wait until what is there as declared is ready."""
+
+        def waiting(unit: Unit) -> Outcome:
+            kind, path = self._where(change.address, unit)
+            live = self._api.find(path)
+            stamp = stamp_of(live) if live else None
+            if live is None or stamp is None:
+                raise _FailedError("it has gone since the plan; plan again")
+            return self._ready(change, unit, kind, path, stamp, report)
+
+        return self._told(change, waiting)
+
+    def delete(self, change: Change, report: Report) -> Outcome:
+        """Delete what the change saw, if it still is that and ours, and wait until it is gone."""
+        return self._told(change, lambda _: self._delete(change, report))
+
+    def forget(self, change: Change) -> Outcome:
+        """Take our marks off the object, if it bears this very address; the object stays."""
+
+        def forgetting(_: Unit) -> Outcome:
+            kind = self._kinds.find(change.address.kind)
+            path = kind.path(*split_name(change.address.name)) if kind else ""
+            live = self._api.find(path) if path else None
+            stamp = stamp_of(live) if live else None
+            if stamp is not None and stamp.estate == self._estate_id and stamp.address == change.address:
+                labels = dict.fromkeys((ESTATE, PLACEMENT, WORKLOAD, MANAGED_BY, INVENTORY))
+                self._api.merge(path, {"metadata": {"labels": labels, "annotations": {STAMP: None}}})
+            return Outcome(change.address, Result.DONE, "forgotten; it stays as it is")
+
+        return self._told(change, forgetting)
+
+    def _told(self, change: Change, act: Callable[[Unit], Outcome]) -> Outcome:
+        """What became of it, every error of the target as an outcome."""
+        started = time.monotonic()
+        unit = change.unit
+        where = str(unit.spec.get("where") or unit.source) if unit else ""
+        try:
+            outcome = act(unit)  # type: ignore[arg-type]  # those that need a unit are not called without
+        except _FailedError as failed:
+            outcome = Outcome(change.address, Result.FAILED, failed.message, where=where)
+        except RefusedError as refused:
+            outcome = Outcome(change.address, Result.FAILED, refused.message, where=where)
+        except UnreachedError as unreached:
+            outcome = Outcome(change.address, Result.UNREACHABLE, unreached.cause, where=where)
+        except WaitEndedError:
+            outcome = Outcome(change.address, Result.INTERRUPTED, "interrupted while it was waited for", where=where)
+        return replace(outcome, message=self._scrub(outcome.message), seconds=time.monotonic() - started)
+
+    def _where(self, address: Address, unit: Unit | None) -> tuple[Kind, str]:
+        version = ""
+        if unit is not None and isinstance(manifest := unit.spec["object"], Mapping):
+            version = str(manifest.get("apiVersion", "")).rpartition("/")[2]
+        kind = self._kinds.find(address.kind, version)
+        if kind is None:
+            group = f"{address.kind.partition('.')[2]}/{version}".strip("/")
+            raise _FailedError(f"the cluster serves no {address.kind.partition('.')[0]} in {group or 'any version'}")
+        return kind, kind.path(*split_name(address.name))
+
+    def _apply(self, change: Change, unit: Unit, report: Report) -> Outcome:
+        kind, path = self._where(change.address, unit)
+        live = self._there(change, path, report)
+        if live is not None and change.action == Action.REPLACE and metadata(live).get("uid") == _uid(change):
+            self._remove(change, path, live, report)
+            live = None
+        before = stamp_of(live) if live else _stamp(change)
+        salt = before.salt if before and before.estate == self._estate_id and before.salt else secrets.token_hex(16)
+        stamp = unit.stamp(self._estate_id, salt)
+        manifest = unit.spec["object"]
+        assert isinstance(manifest, dict)
+        body = dressed(plain_data(manifest), labels_for(self._estate_id, change.address), stamp_text(stamp))
+        if live is not None:
+            body["metadata"] = {**metadata(body), "uid": str(metadata(live).get("uid"))}
+        self._put(path, revealed(body), force=live is not None and self._differs_as_shown(change, unit, live))
+        return self._ready(change, unit, kind, path, stamp, report)
+
+    def _put(self, path: str, body: Mapping[str, Any], *, force: bool) -> None:
+        try:
+            self._api.apply(path, body, force=force)
+        except RefusedError as refused:
+            if refused.status == 409 and refused.causes:
+                what = ", ".join(
+                    f"{str(c.get('field', '')).lstrip('.')} ({c.get('message', '')})" for c in refused.causes
+                )
+                raise _FailedError(f"somebody has changed it since the plan: {what}; plan again") from None
+            if refused.status == 409:
+                raise _FailedError(f"it has changed since the plan ({refused.message}); plan again") from None
+            raise
+
+    def _there(self, change: Change, path: str, report: Report) -> dict[str, Any] | None:
+        """What is there now. Raises _FailedError where it is not what the plan said that it would change."""
+        live = self._api.find(path)
+        if live is not None and metadata(live).get("deletionTimestamp"):
+            self._until_gone(change.address, path, str(metadata(live).get("uid")), report)
+            live = None
+        if live is None or change.action == Action.ADOPT:
+            return live
+        stamp = stamp_of(live)
+        if stamp is None or stamp.estate != self._estate_id:
+            raise _FailedError(
+                f"is there, but not ours; nothing was changed; to take it over: orchestrator adopt {change.address}"
+            )
+        if change.action == Action.CREATE and stamp.address != change.address:
+            raise _FailedError(f"belongs to {stamp.address} by now; plan again")
+        return live
+
+    def _differs_as_shown(self, change: Change, unit: Unit, live: Object) -> bool:
+        """Whether it differs from what is declared, so that others may own fields that are to be taken from them.
+
+        Raises _FailedError where somebody has changed a declared field since the plan was made.
+        """
+        manifest = unit.spec["object"]
+        assert isinstance(manifest, Mapping)
+        if stamp_of(live) is not None:
+            manifest = dressed(manifest, labels_for(self._estate_id, change.address), stamp_text_of(live))
+        now = differences(manifest, live, secret=lambda text: self._scrub(text) != text)
+        if isinstance(change.seen, Present):  # if not, it is our own from a run that was interrupted
+            shown = {(d.path, str(d.old)) for d in change.seen.differences}
+            for new in now:
+                if new.by and (new.path, str(new.old)) not in shown:
+                    raise _FailedError(f"{new.path} was changed by {new.by} since the plan; plan again")
+        return bool(now)
+
+    def _ready(self, change: Change, unit: Unit, kind: Kind, path: str, stamp: Stamp, report: Report) -> Outcome:
+        """Wait for readiness; facts of the object as it is then."""
+        given = unit.spec.get("timeout")
+        seconds = float(given) if isinstance(given, int | float) else _READY_SECONDS
+        told, state = "", Readiness(False)
+        for left in self._beats(seconds):
+            live = self._api.find(path)
+            if live is None:
+                raise _FailedError("was deleted while it was waited for")
+            state = readiness(live)
+            if state.ready:
+                manifest = unit.spec["object"]
+                assert isinstance(manifest, Mapping)
+                uid = str(metadata(live).get("uid", ""))
+                if kind.kind == "CustomResourceDefinition":
+                    self._kinds.expire()
+                return Outcome(change.address, Result.DONE, facts=facts(live, manifest), uid=uid, digest=stamp.digest)
+            why = self._scrub(reason_for(self._api, self._kinds, live, state.because))
+            if state.failed:
+                raise _FailedError(why)
+            if why != told and left:
+                told = why
+                report(Progress(change.address, f"waiting: {why}"))
+        raise _FailedError(f"not ready after {seconds:.0f} s: {told or state.because}")
+
+    def _delete(self, change: Change, report: Report) -> Outcome:
+        kind = self._kinds.find(change.address.kind)
+        path = kind.path(*split_name(change.address.name)) if kind else ""
+        live = self._api.find(path) if path else None
+        if live is None or kind is None:
+            return Outcome(change.address, Result.DONE, "was gone already")
+        stamp = stamp_of(live)
+        if stamp is None or stamp.estate != self._estate_id or stamp.address != change.address:
+            whose = f"belongs to {stamp.address}" if stamp else "does not bear our stamp"
+            return Outcome(change.address, Result.DONE, f"forgotten: it {whose} by now")
+        expected = _uid(change)
+        if expected and metadata(live).get("uid") != expected:
+            raise _FailedError("was made anew since the plan; plan again")
+        inventory = Inventory(change.address.workload_key, "").name
+        if (why := emptiness.what_goes_with(self._api, self._kinds, live, inventory)) is not None:
+            raise _FailedError(why)
+        self._remove(change, path, live, report)
+        return Outcome(change.address, Result.DONE, "deleted")
+
+    def _remove(self, change: Change, path: str, live: Object, report: Report) -> None:
+        uid = str(metadata(live).get("uid"))
+        try:
+            self._api.delete(path, uid=uid)
+        except RefusedError as refused:
+            if refused.status != 404:
+                raise
+        self._until_gone(change.address, path, uid, report)
+
+    def _until_gone(self, address: Address, path: str, uid: str, report: Report) -> None:
+        told = why = ""
+        for left in self._beats(DELETE_SECONDS):
+            live = self._api.find(path)
+            if live is None or metadata(live).get("uid") != uid:
+                return
+            why = self._scrub(emptiness.what_blocks(live))
+            if why != told and left < DELETE_SECONDS - 1:
+                told = why
+                report(Progress(address, f"waiting: {why}"))
+        raise _FailedError(f"still there {DELETE_SECONDS:.0f} s after it was deleted: {why}")
+
+    def _beats(self, seconds: float) -> Iterator[float]:
+        """Moments to look again, each with the seconds that are left; the last with 0. Raises WaitEndedError."""
+        end, pause = time.monotonic() + seconds, 0.05
+        while (left := end - time.monotonic()) > 0:
+            yield left
+            if self._closing.wait(min(pause, max(0.0, end - time.monotonic()))):
+                raise WaitEndedError
+            pause = min(pause * 1.6, 2.0)
+        yield 0.0
+
+
+def _uid(change: Change) -> str:
+    if isinstance(change.seen, Present) and change.seen.uid:
+        return change.seen.uid
+    return change.record.uid if change.record else ""
+
+
+def _stamp(change: Change) -> Stamp | None:
+    return change.seen.stamp if isinstance(change.seen, Present) else None

@@ -1,0 +1,256 @@
+"""How a live object differs from what is declared: declared fields only, and those of ours that no longer are. Pure.
+
+Defaults and what others add are no difference; another spelling of the same value is none either (quantities, empty
+or zero values that the API server leaves out, `stringData`).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orchestrator.model.observation import Difference
+from orchestrator.model.values import Secret, Unknown, Value, leaves, mapped
+from orchestrator.modes.agile import fields, quantities
+from orchestrator.modes.agile.fields import Owned
+from orchestrator.modes.agile.immutable import is_immutable
+from orchestrator.modes.agile.objects import MANAGER, Object, metadata
+
+# What the API server keeps itself.
+_ITS_OWN = frozenset(
+    ("creationTimestamp", "resourceVersion", "uid", "generation", "managedFields", "selfLink", "deletionTimestamp")
+)
+
+
+def differences(
+    declared: Mapping[str, Value], live: Object, *, secret: Callable[[str], bool] = lambda text: False
+) -> tuple[Difference, ...]:
+    """Each declared field that is not as declared, and each field of ours that is declared no more.
+
+    Fields with unknown values are left out. `old` and `new` are Secrets where the declared value is one, in a
+    Secret's data, and where `secret` says so of a live text.
+    """
+    wanted = plain_data(declared)
+    masks = _Masks(secret, all_text=str(live.get("kind")) == "Secret")
+    start = _Point(live, masks, owned=fields.owners(live, str(wanted.get("apiVersion"))))
+    found = [*_changed(wanted, live, start), *_left(wanted, live, start)]
+    return tuple(_unique(found))
+
+
+def plain_data(manifest: Mapping[str, Value]) -> dict[str, Value]:
+    """The manifest without what is not ours to say, a Secret's `stringData` moved into its `data`."""
+    data = {key: value for key, value in manifest.items() if key not in ("status", "stringData")}
+    meta = data.get("metadata")
+    if isinstance(meta, Mapping):
+        data["metadata"] = {key: value for key, value in meta.items() if key not in _ITS_OWN}
+    text = manifest.get("stringData")
+    if manifest.get("kind") == "Secret" and isinstance(text, Mapping):
+        before = data.get("data")
+        encoded = {key: _encoded(value) for key, value in text.items()}
+        data["data"] = {**(before if isinstance(before, Mapping) else {}), **encoded}
+    return data
+
+
+def _encoded(value: Value) -> Value:
+    if isinstance(value, Unknown) or value is None:
+        return value
+    plain = value.reveal() if isinstance(value, Secret) else value
+    encoded = base64.b64encode(str(plain).encode()).decode()
+    return Secret(encoded, value.label) if isinstance(value, Secret) else encoded
+
+
+@dataclass(frozen=True, slots=True)
+class _Masks:
+    """Which values must not be seen; `all_text`: none of the object's data."""
+
+    secret: Callable[[str], bool]
+    all_text: bool
+
+    def hide(self, value: Any, path: Sequence[str], *, anyway: bool) -> Value:
+        """The value with its secret leaves as Secrets."""
+        whole = anyway or (self.all_text and path[0] in ("data", "stringData"))
+
+        def leaf(one: Value) -> Any:
+            if isinstance(one, Secret | Unknown) or one is None:
+                return one
+            return Secret(one) if whole or (isinstance(one, str) and self.secret(one)) else one
+
+        hidden: Value = mapped(value, leaf)
+        return hidden
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """Where in the object we are.
+
+    names  the field names, list items left out: what the rules for fields go by
+    path   the same for a person, as `spec.containers[web].image`
+    owned  who owns what from here on
+    """
+
+    live: Object
+    masks: _Masks
+    owned: tuple[Owned, ...]
+    names: tuple[str, ...] = ()
+    path: str = ""
+    steps: tuple[str, ...] = ()
+
+    def field(self, name: str) -> _Point:
+        simple = name.replace("-", "").replace("_", "").isalnum()
+        path = f"{self.path}.{name}" if simple and self.path else name if simple else f"{self.path}[{name}]"
+        owned = fields.below(self.owned, f"f:{name}")
+        return replace(self, owned=owned, names=(*self.names, name), path=path, steps=(*self.steps, name))
+
+    def item(self, label: str, owned: tuple[Owned, ...] = ()) -> _Point:
+        return replace(self, owned=owned, path=f"{self.path}[{label}]", steps=(*self.steps, label))
+
+    @property
+    def ours(self) -> bool:
+        """Whether we applied this field and nobody has taken it since."""
+        return any(one.ours for one in self.owned)
+
+    def difference(self, old: Any, new: Value) -> Difference:
+        hidden = any(isinstance(leaf, Secret) for leaf in leaves(new))
+        others = [one.manager for one in self.owned if not one.ours and one.manager != MANAGER]
+        return Difference(
+            path=self.path,
+            old=self.masks.hide(old, self.names, anyway=hidden),
+            new=self.masks.hide(new, self.names, anyway=False),
+            by=others[-1] if others and not self.ours else "",
+            replace=is_immutable(self.live, self.steps),
+        )
+
+
+def _changed(wanted: Value, live: Any, at: _Point) -> Iterator[Difference]:
+    """The declared fields that are not as declared, from here on."""
+    if wanted is None or isinstance(wanted, Unknown):
+        return
+    if live is None:
+        if not _left_out(wanted, at):
+            yield at.difference(None, _without_unknown(wanted))
+    elif isinstance(wanted, Mapping):
+        if not isinstance(live, Mapping):
+            yield at.difference(live, _without_unknown(wanted))
+            return
+        for name, value in wanted.items():
+            yield from _changed(value, live.get(name), at.field(name))
+    elif isinstance(wanted, list | tuple):
+        yield from _changed_list(wanted, live, at)
+    elif not _same(wanted, live, at.names):
+        yield at.difference(live, wanted)
+
+
+def _left_out(wanted: Value, at: _Point) -> bool:
+    """Whether a field is missing only because the API server leaves out what is empty, or a zero that is still ours."""
+    return _empty(wanted) or (_zero(wanted) and (at.ours or not metadata(at.live).get("managedFields")))
+
+
+def _changed_list(wanted: Sequence[Value], live: Any, at: _Point) -> Iterator[Difference]:
+    if not isinstance(live, list):
+        yield at.difference(live, _without_unknown(list(wanted)))
+    elif keys := fields.list_keys(at.owned, at.names[-1] if at.names else "", [*live, *wanted]):
+        for item in wanted:
+            if isinstance(item, Mapping):
+                there = next((x for x in live if _same_item(item, x, keys)), None)
+                yield from _changed(item, there, at.item(_item_label(item, keys), fields.below_item(at.owned, item)))
+    elif fields.is_set(at.owned) or at.names[-1:] == ("finalizers",):
+        for item in wanted:
+            if not any(_same(item, x, at.names) for x in live):
+                yield at.item(str(item)).difference(None, item)
+    elif len(live) != len(wanted) or not any(isinstance(x, Mapping | list) for x in wanted):
+        unknown = any(isinstance(leaf, Unknown) for leaf in leaves(list(wanted)))
+        if len(live) != len(wanted) or not all(_same(w, x, at.names) for w, x in zip(wanted, live, strict=True)):
+            yield at.difference(live, _without_unknown(list(wanted)) if unknown else list(wanted))
+    else:
+        for index, (item, there) in enumerate(zip(wanted, live, strict=True)):
+            yield from _changed(item, there, at.item(str(index)))
+
+
+def _left(wanted: Value, live: Any, at: _Point) -> Iterator[Difference]:
+    """What we applied before and do not declare any more, from here on."""
+    ours = [one for one in at.owned if one.ours]
+    if not ours or isinstance(wanted, Unknown | Secret):
+        return
+    for key in ours[0].tree:
+        if key.startswith("f:") and isinstance(live, Mapping) and key[2:] in live:
+            name, there = key[2:], at.field(key[2:])
+            if isinstance(wanted, Mapping) and wanted.get(name) is not None:
+                yield from _left(wanted[name], live[name], there)
+            elif not (isinstance(wanted, Mapping) and name in wanted):
+                yield there.difference(live[name], None)
+    if isinstance(live, list):
+        yield from _left_items(wanted, live, at, ours[0])
+
+
+def _left_items(wanted: Value, live: list[Any], at: _Point, ours: Owned) -> Iterator[Difference]:
+    declared = list(wanted) if isinstance(wanted, list | tuple) else []
+    if any(isinstance(item, Unknown) for item in declared):
+        return
+    for key, keys in fields.keyed(ours.tree):
+        item = next((x for x in live if fields.matches(x, keys)), None)
+        if item is None:
+            continue
+        there = at.item(_item_label(item, tuple(keys)), fields.below_item(at.owned, item))
+        mine = next((x for x in declared if _may_match(x, keys)), None)
+        if mine is None:
+            yield there.difference(item, None)
+        else:
+            yield from _left(mine, item, replace(there, owned=fields.below((ours,), key)))
+
+
+def _may_match(item: object, keys: Mapping[str, Any]) -> bool:
+    """Whether a declared item is the keyed one; keys that it leaves out are the API server's to fill in."""
+    if not isinstance(item, Mapping):
+        return False
+    return all(
+        name not in item or isinstance(item[name], Unknown) or item[name] == value for name, value in keys.items()
+    )
+
+
+def _same_item(wanted: Mapping[str, Value], live: Any, keys: Sequence[str]) -> bool:
+    return isinstance(live, Mapping) and _may_match(wanted, dict(zip(keys, fields.key_of(live, keys), strict=True)))
+
+
+def _item_label(item: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return "/".join(str(item[key]) for key in keys if item.get(key) is not None)
+
+
+def _same(wanted: Value, live: Any, names: Sequence[str]) -> bool:
+    if isinstance(wanted, Unknown):
+        return True
+    plain = wanted.reveal() if isinstance(wanted, Secret) else wanted
+    if isinstance(plain, bool) or isinstance(live, bool):
+        return plain is live
+    return bool(plain == live) or (quantities.is_quantity(names) and quantities.same(plain, live))
+
+
+def _empty(value: Value) -> bool:
+    """Nothing at all: None, `{}`, `[]`, or a map of nothing else."""
+    if isinstance(value, Mapping):
+        return all(_empty(inner) for inner in value.values())
+    return value is None or (isinstance(value, list | tuple) and not value)
+
+
+def _zero(value: Value) -> bool:
+    """Nothing, the zero of a type, or a map of nothing else."""
+    if isinstance(value, Mapping):
+        return all(_zero(inner) for inner in value.values())
+    plain = value.reveal() if isinstance(value, Secret) else value
+    return _empty(value) or isinstance(plain, Unknown) or plain in (False, 0, "")
+
+
+def _without_unknown(value: Value) -> Value:
+    """The value as far as it is known, for showing."""
+    known: Value = mapped(value, lambda leaf: str(leaf) if isinstance(leaf, Unknown) else leaf)
+    return known
+
+
+def _unique(found: Sequence[Difference]) -> Iterator[Difference]:
+    """Each path once: what differs comes before what is left."""
+    seen: set[str] = set()
+    for difference in found:
+        if difference.path not in seen:
+            seen.add(difference.path)
+            yield difference

@@ -1,0 +1,243 @@
+"""The agile mode's driver: one site's cluster, observed by us, changed through Pulumi."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import DriverError
+from orchestrator.model.address import Address, Mode, WorkloadKey
+from orchestrator.model.change import Action, Change
+from orchestrator.model.observation import Absent, Observation, Observed, Present, Tally, Unreachable
+from orchestrator.model.outcome import Lease, Outcome, Report, Result
+from orchestrator.model.record import Record
+from orchestrator.model.unit import Unit
+from orchestrator.modes.agile import kubeconfig, namespaces
+from orchestrator.modes.agile.acting import Actor
+from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
+from orchestrator.modes.agile.connection import Connection
+from orchestrator.modes.agile.discovery import Kinds
+from orchestrator.modes.agile.inventory import Inventory
+from orchestrator.modes.agile.leases import Leases
+from orchestrator.modes.agile.objects import estate_of, metadata, split_name
+from orchestrator.modes.agile.observing import Reader, Seen
+from orchestrator.modes.agile.site import AgileSite
+
+if TYPE_CHECKING:
+    from orchestrator.modes.agile.stack import Stack
+
+_CHANGED_BY_PULUMI = (Action.CREATE, Action.UPDATE, Action.REPLACE, Action.ADOPT, Action.DELETE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """What is made once the cluster is first needed."""
+
+    connection: Connection
+    api: Api
+    kinds: Kinds
+    actor: Actor
+
+
+class AgileDriver:
+    """See `modes.driver.Driver`. Safe to use from several threads."""
+
+    def __init__(self, site: AgileSite) -> None:
+        self._site = site
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._namespaces = threading.Lock()  # nobody removes one while another is about to use it
+        self._made: _Reach | None = None
+        self._seen = Seen()
+        self._units: tuple[Unit, ...] = ()
+        self._observed: Mapping[Address, Observation] = {}
+        self._pulumi_runs = 0
+        self._untaken: Lease | None = None  # asked for while the cluster could not be reached
+        self._other: Lease | None = None  # who had it when it was last asked for
+
+    def observe(self, units: Sequence[Unit], known: Sequence[Record]) -> Observed:
+        """See `Driver.observe`. Nothing of Pulumi is used. Raises DriverError for a kubeconfig that cannot be used."""
+        reach = self._reach()
+        before = reach.api.requests
+        reader = Reader(reach.api, reach.kinds, self._site.estate_id, self._site.site, self._site.scrub)
+        reach.kinds.expire()
+        try:
+            found, seen = reader.observe(units, known)
+        except UnreachedError as unreached:
+            found, seen = self._nothing_seen(units, known, unreached.cause), Seen()
+        except RefusedError as refused:
+            why = f"Kubernetes API {reach.api.server}: {refused.message}"
+            found, seen = self._nothing_seen(units, known, why), Seen()
+        with self._lock:
+            self._units, self._observed, self._seen = tuple(units), found, seen
+        return Observed(found, tally=Tally(requests=reach.api.requests - before))
+
+    def _nothing_seen(self, units: Sequence[Unit], known: Sequence[Record], why: str) -> dict[Address, Observation]:
+        seen = Unreachable(why, cause=why, seen_at=time.time())
+        return dict.fromkeys([*(u.address for u in units), *(r.address for r in known)], seen)
+
+    def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
+        """See `Driver.apply`. Raises ToolchainError where Pulumi cannot be had."""
+        reach = self._reach()
+        if (trouble := self._without_lease()) is not None:
+            for change in changes:
+                yield Outcome(change.address, trouble.result, trouble.message)
+            return
+        done: list[Outcome] = []
+        for change in changes:
+            if change.action == Action.FORGET:
+                yield reach.actor.forget(change)
+        through = [change for change in changes if change.action in _CHANGED_BY_PULUMI]
+        if through:
+            for outcome in self._through_pulumi(reach, through, report):
+                done.append(outcome)
+                yield outcome
+        for change in changes:
+            if change.action == Action.WAIT:
+                yield reach.actor.wait(change, report)
+        self._tidy(reach, through, done)
+
+    def _through_pulumi(self, reach: _Reach, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
+        from orchestrator.modes.agile.stackrun import Hands, StackRun
+
+        hands = Hands(
+            make=lambda change: reach.actor.apply(change, report),
+            unmake=lambda change: reach.actor.delete(change, report),
+            prepare=lambda: self._prepare(reach, changes),
+            closing=self._closing,
+        )
+        run = StackRun(self._stack(changes[0].address.workload_key), changes, hands, self._site.scrub)
+        with self._lock:
+            self._pulumi_runs += 1
+        yield from run.run(self._site.pulumi(), {"PULUMI_CONFIG_PASSPHRASE": self._site.passphrase()})
+
+    def _prepare(self, reach: _Reach, changes: Sequence[Change]) -> dict[str, str]:
+        """Make missing namespaces and write down what will be where -> why a namespace cannot be used, by name."""
+        coming = [change.unit for change in changes if change.unit is not None]
+        declared = {split_name(u.address.name)[1] for u in [*self._units, *coming] if u.address.kind == "Namespace"}
+        wanted = {str(u.spec["namespace"]) for u in coming} | {split_name(u.address.name)[0] for u in coming}
+        with self._namespaces:
+            troubles = namespaces.ensure(reach.api, wanted - declared - {""}, self._site.estate_id)
+            if not troubles:
+                troubles = self._write_inventory(reach, coming)
+        return troubles
+
+    def _write_inventory(self, reach: _Reach, coming: Sequence[Unit]) -> dict[str, str]:
+        key, namespace = coming[0].address.workload_key, str(coming[0].spec["namespace"])
+        before = [i for i in self._seen.inventories if (i.workload, i.namespace) == (key, namespace)]
+        there = [address for address, seen in self._observed.items() if isinstance(seen, Present)]
+        here = [a for a in [*there, *(u.address for u in (*self._units, *coming))] if a.workload_key == key]
+        # What could not be read may still be there: then nothing is taken out.
+        inventory = before[0] if before and self._seen.unseen else Inventory(key, namespace)
+        inventory = inventory.including(here)
+        try:
+            if inventory not in before:
+                reach.api.apply(inventory.path, inventory.manifest(self._site.estate_id), force=True)
+        except RefusedError as refused:
+            return dict.fromkeys({namespace}, f"cannot write the inventory of {key}: {refused.message}")
+        return {}
+
+    def _tidy(self, reach: _Reach, changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
+        """Remove inventories, stacks and namespaces of ours that nothing is left in; what cannot be, another time."""
+        done = {outcome.address for outcome in outcomes if outcome.result == Result.DONE}
+        deleted = {c.address for c in changes if c.action == Action.DELETE and c.address in done}
+        there = {address for address, seen in self._observed.items() if not isinstance(seen, Absent)}
+        left = {a.workload_key for a in (there | done) - deleted}
+        own = {change.address.workload_key for change in changes}
+        declared = {unit.address.workload_key for unit in self._units} - own
+        homes = {u.address.workload_key: str(u.spec["namespace"]) for u in self._units}
+        emptied = {split_name(address.name)[0] for address in deleted}
+        try:
+            for inventory in self._inventories(own, homes):
+                key = inventory.workload
+                moved = key in left and homes.get(key, inventory.namespace) != inventory.namespace
+                if (key not in left | declared) or (moved and key in own):
+                    self._remove_inventory(reach, inventory)
+                    emptied.add(inventory.namespace)
+                if key not in left | declared:
+                    self._stack(key).remove()
+            used = {split_name(a.name)[0] for a in (there | done) - deleted}
+            with self._namespaces:
+                namespaces.remove_empty(reach.api, reach.kinds, emptied - used - {""}, self._site.estate_id)
+        except (RefusedError, UnreachedError):
+            return
+
+    def _inventories(self, own: Iterable[WorkloadKey], homes: Mapping[WorkloadKey, str]) -> list[Inventory]:
+        """Those that were seen, and those that may have been written since."""
+        seen = list(self._seen.inventories)
+        known = {(i.workload, i.namespace) for i in seen}
+        return seen + [Inventory(key, homes[key]) for key in own if key in homes and (key, homes[key]) not in known]
+
+    def _remove_inventory(self, reach: _Reach, inventory: Inventory) -> None:
+        live = reach.api.find(inventory.path)
+        if live is not None and estate_of(live) == self._site.estate_id:
+            reach.api.delete(inventory.path, uid=str(metadata(live).get("uid")))
+
+    def _stack(self, key: WorkloadKey) -> Stack:
+        from orchestrator.modes.agile.stack import Stack
+
+        return Stack(key, self._site.scratch / "stacks")
+
+    def take(self, lease: Lease) -> Lease | None:
+        """See `Driver.take`. A cluster that cannot be reached has no lease taken: nothing is changed there either."""
+        leases = self._leases()
+        try:
+            self._other, self._untaken = leases.take(lease), None
+        except UnreachedError:
+            self._untaken = lease
+        return self._other
+
+    def release(self, lease: Lease) -> None:
+        """See `Driver.release`. One that cannot be taken off runs out."""
+        self._untaken = None
+        with contextlib.suppress(UnreachedError, DriverError):
+            self._leases().release(lease)
+
+    def unlock(self, site: str) -> None:
+        """Take the lease off the cluster, whosever it is. Raises DriverError where that cannot be done."""
+        try:
+            self._leases().remove()
+        except UnreachedError as unreached:
+            raise DriverError(unreached.cause, hint="unlock it again when the cluster can be reached") from None
+
+    def _without_lease(self) -> Outcome | None:
+        """Why nothing may be changed: the lease could not be taken before, and cannot now, or is another's by now."""
+        anything = Address(self._site.site, "-", Mode.AGILE, "-", "-", "-")
+        if self._untaken is not None and self.take(self._untaken) is None and self._untaken is not None:
+            return Outcome(anything, Result.UNREACHABLE, "the cluster cannot be reached")
+        if self._other is not None:
+            return Outcome(
+                anything, Result.FAILED, f"not started: the site is being applied to by {self._other.holder}"
+            )
+        return None
+
+    def spent(self) -> Tally:
+        """See `Driver.spent`."""
+        requests = self._made.api.requests if self._made else 0
+        return Tally(requests=requests, pulumi_runs=self._pulumi_runs)
+
+    def close(self) -> None:
+        """End the connections, and whoever still waits."""
+        self._closing.set()
+        if self._made:
+            self._made.connection.close()
+
+    def _leases(self) -> Leases:
+        return Leases(self._reach().api, self._site.estate_id, self._site.site, time.time)
+
+    def _reach(self) -> _Reach:
+        """Raises DriverError for a kubeconfig that cannot be used."""
+        site = self._site
+        with self._lock:
+            if self._made is None:
+                access = kubeconfig.read(site.kubeconfig, site.context, site.allowed_exec)
+                connection = Connection(access, site.scratch)
+                api = Api(connection)
+                kinds = Kinds(api, site.scratch)
+                actor = Actor(api, kinds, site.estate_id, site.scrub, self._closing)
+                self._made = _Reach(connection, api, kinds, actor)
+            return self._made

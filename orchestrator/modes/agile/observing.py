@@ -1,0 +1,240 @@
+"""Seeing what is on a cluster: one LIST per kind, never one request per object.
+
+First what bears our estate's label, in all namespaces. Then, only for units that were not among it, what stands in
+their place: one further LIST per kind and namespace.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.model.address import Address
+from orchestrator.model.observation import Absent, Observation, Present, Unreachable
+from orchestrator.model.record import Record
+from orchestrator.model.unit import Stamp, Unit
+from orchestrator.model.values import has_secret
+from orchestrator.modes.agile.api import Api, RefusedError
+from orchestrator.modes.agile.compare import differences
+from orchestrator.modes.agile.discovery import Kind, Kinds
+from orchestrator.modes.agile.inventory import Inventory, inventory_of, is_inventory
+from orchestrator.modes.agile.objects import (
+    ESTATE,
+    STAMP,
+    Object,
+    dressed,
+    identity_of,
+    labels_for,
+    metadata,
+    split_name,
+    stamp_of,
+    stamp_text_of,
+    stamped_itself,
+)
+from orchestrator.modes.agile.readiness import readiness
+
+_PARALLEL = 8
+# Always looked for: inventories are ConfigMaps, and a namespace is there before the inventory in it.
+_ALWAYS = ("ConfigMap", "Namespace")
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+@dataclass(slots=True)
+class Seen:
+    """Everything that a look has found.
+
+    live        identity -> object
+    inventories what the workloads of this estate and site have left
+    unseen      a kind and a namespace ("" for all) that could not be read -> why
+    """
+
+    live: dict[str, dict[str, Any]] = field(default_factory=dict)
+    inventories: list[Inventory] = field(default_factory=list)
+    unseen: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def why_unseen(self, kind: str, namespace: str) -> str:
+        """Why a place could not be read; empty if it could."""
+        return self.unseen.get((kind, namespace)) or self.unseen.get((kind, ""), "")
+
+
+class Reader:
+    """Looks at one cluster for one estate and site."""
+
+    def __init__(self, api: Api, kinds: Kinds, estate_id: str, site: str, scrub: Callable[[str], str]) -> None:
+        self._api = api
+        self._kinds = kinds
+        self._estate_id = estate_id
+        self._site = site
+        self._scrub = scrub
+
+    def observe(self, units: Sequence[Unit], known: Sequence[Record]) -> tuple[dict[Address, Observation], Seen]:
+        """An observation for each unit, and for each thing of ours that no unit asked for. Raises UnreachedError."""
+        seen = Seen()
+        places = _places(units, known)
+        places["ConfigMap"] = set[str]().union(*places.values())  # an inventory may be in any of them
+        self._look_for_ours(_ALWAYS, places, seen)
+        for inventory in seen.inventories:
+            for kind, namespaces in inventory.kinds.items():
+                places.setdefault(kind, set()).update(namespaces)
+        versions = {u.address.kind: _version_of(u) for u in units}
+        self._look_for_ours([kind for kind in places if kind not in _ALWAYS], places, seen, versions)
+        self._look_in_places([u for u in units if u.identity not in seen.live], seen)
+        now = time.time()
+        found: dict[Address, Observation] = {u.address: self._observation(u, seen, now) for u in units}
+        return {**self._others(units, seen, now), **self._unseen(known, found, seen, now), **found}, seen
+
+    def _look_for_ours(
+        self,
+        kinds: Iterable[str],
+        places: Mapping[str, Iterable[str]],
+        seen: Seen,
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
+        """What bears our label, of each kind, in all namespaces or, where that is forbidden, in known ones."""
+
+        def look(name: str) -> list[dict[str, Any]]:
+            kind = self._kinds.find(name, (versions or {}).get(name, "")) or self._kinds.find(name)
+            if kind is None:
+                return []
+            selector = f"{ESTATE}={self._estate_id}"
+            found = self._list(kind, "", seen, labelSelector=selector)
+            if found is None and kind.namespaced:
+                found = []
+                for namespace in sorted(set(places.get(name, ())) - {""}):
+                    found += self._list(kind, namespace, seen, labelSelector=selector) or []
+                seen.unseen.pop((name, ""), None)
+            return found or []
+
+        with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
+            for things in pool.map(look, sorted(kinds)):
+                for thing in things:
+                    self._keep(thing, seen)
+
+    def _keep(self, thing: dict[str, Any], seen: Seen) -> None:
+        if is_inventory(thing):
+            inventory = inventory_of(thing)
+            if inventory is not None and inventory.workload.site == self._site:
+                seen.inventories.append(inventory)
+        else:
+            seen.live[identity_of(thing)] = thing
+
+    def _look_in_places(self, units: Sequence[Unit], seen: Seen) -> None:
+        """What stands where these units should be, whosever it is."""
+        wanted: dict[tuple[str, str, str], set[str]] = {}
+        for unit in units:
+            namespace, name = split_name(unit.address.name)
+            if not seen.why_unseen(unit.address.kind, namespace):
+                wanted.setdefault((unit.address.kind, _version_of(unit), namespace), set()).add(name)
+
+        def look(place: tuple[str, str, str]) -> list[dict[str, Any]]:
+            name, version, namespace = place
+            kind = self._kinds.find(name, version)
+            if kind is None:
+                return []
+            names = wanted[place]
+            query = {"fieldSelector": f"metadata.name={next(iter(names))}"} if len(names) == 1 else {}
+            return [t for t in self._list(kind, namespace, seen, **query) or [] if metadata(t).get("name") in names]
+
+        with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
+            for things in pool.map(look, sorted(wanted)):
+                seen.live.update({identity_of(thing): thing for thing in things})
+
+    def _list(self, kind: Kind, namespace: str, seen: Seen, **query: str) -> list[dict[str, Any]] | None:
+        """The objects; None, and `unseen` says why, where we may not read them."""
+        try:
+            return self._api.list(kind.collection(namespace), **query)
+        except RefusedError as refused:
+            if refused.status == 404:  # the kind has gone since we asked which there are
+                return []
+            where = f" in namespace {namespace}" if namespace else ""
+            seen.unseen[kind.name, namespace] = f"cannot list {kind.plural}{where}: {refused.message}"
+            return None
+
+    def _observation(self, unit: Unit, seen: Seen, now: float) -> Observation:
+        live = seen.live.get(unit.identity)
+        if live is None:
+            why = seen.why_unseen(unit.address.kind, split_name(unit.address.name)[0])
+            return Unreachable(why, cause=why, seen_at=now) if why else Absent(seen_at=now)
+        return self.present(unit, live, now)
+
+    def present(self, unit: Unit, live: Object, now: float) -> Present:
+        """What a unit's live object says, compared with what the unit declares."""
+        stamp = stamp_of(live)
+        manifest = unit.spec["object"]
+        assert isinstance(manifest, Mapping)
+        if stamp is not None and stamp.estate == self._estate_id:
+            manifest = dressed(manifest, labels_for(self._estate_id, unit.address), stamp_text_of(live))
+        ready = readiness(live)
+        return Present(
+            stamp=stamp,
+            ready=ready.ready,
+            because=self._scrub(ready.because),
+            differences=differences(manifest, live, secret=lambda text: self._scrub(text) != text),
+            facts=facts(live, manifest),
+            uid=str(metadata(live).get("uid", "")),
+            seen_at=now,
+        )
+
+    def _others(self, units: Sequence[Unit], seen: Seen, now: float) -> dict[Address, Observation]:
+        """What is ours, at this site, and at no unit's place."""
+        asked = {unit.identity for unit in units}
+        found: dict[Address, Observation] = {}
+        for identity, live in seen.live.items():
+            stamp = stamp_of(live)
+            if identity in asked or stamp is None or not self._is_ours(stamp, live):
+                continue
+            uid = str(metadata(live).get("uid", ""))
+            found[stamp.address] = Present(stamp=stamp, ready=readiness(live).ready, uid=uid, seen_at=now)
+        return found
+
+    def _is_ours(self, stamp: Stamp, live: Object) -> bool:
+        mine = stamp.estate == self._estate_id and stamp.address.site == self._site
+        return mine and stamped_itself(live, stamp)
+
+    def _unseen(
+        self, known: Sequence[Record], found: Mapping[Address, Observation], seen: Seen, now: float
+    ) -> dict[Address, Observation]:
+        """What is remembered and lies where we may not look: not known to be gone."""
+        lost: dict[Address, Observation] = {}
+        for record in known:
+            why = seen.why_unseen(record.address.kind, split_name(record.address.name)[0])
+            if why and record.address not in found:
+                lost[record.address] = Unreachable(why, cause=why, seen_at=now)
+        return lost
+
+
+def facts(live: Object, declared: Mapping[str, Any]) -> dict[str, Any]:
+    """The object as expressions may read it: nothing secret in it, and nothing of the API server's own bookkeeping."""
+    hidden = ("data", "stringData") if live.get("kind") == "Secret" else ()
+    kept = _without_secrets({key: value for key, value in live.items() if key not in hidden}, declared)
+    meta = {key: value for key, value in metadata(kept).items() if key != "managedFields"}
+    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in (STAMP, _LAST_APPLIED)}
+    return {**kept, "metadata": {**meta, "annotations": annotations}}
+
+
+def _without_secrets(live: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """The object without what is declared with a secret in it; of lists, the whole list."""
+    kept = {}
+    for key, value in live.items():
+        wanted = declared.get(key)
+        if not has_secret(wanted):
+            kept[key] = value
+        elif isinstance(wanted, Mapping) and isinstance(value, Mapping):
+            kept[key] = _without_secrets(value, wanted)
+    return kept
+
+
+def _places(units: Sequence[Unit], known: Sequence[Record]) -> dict[str, set[str]]:
+    places: dict[str, set[str]] = {}
+    for address in [*(u.address for u in units), *(r.address for r in known)]:
+        places.setdefault(address.kind, set()).add(split_name(address.name)[0])
+    return places
+
+
+def _version_of(unit: Unit) -> str:
+    manifest = unit.spec["object"]
+    assert isinstance(manifest, Mapping)
+    return str(manifest.get("apiVersion", "")).rpartition("/")[2]

@@ -1,0 +1,83 @@
+"""In which order kinds are made (and deleted, the other way round), and what needs what has failed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from orchestrator.model.values import Secret, Value, leaves
+from orchestrator.modes.agile.objects import kind_of, metadata
+
+NAMESPACES = 0
+_WORKLOADS = 3
+_REST = 4
+
+_RANKS: Mapping[str, int] = {
+    "Namespace": NAMESPACES,
+    "CustomResourceDefinition.apiextensions.k8s.io": 1,
+    **dict.fromkeys(
+        (
+            "PriorityClass.scheduling.k8s.io",
+            "StorageClass.storage.k8s.io",
+            "RuntimeClass.node.k8s.io",
+            "IngressClass.networking.k8s.io",
+            "ResourceQuota",
+            "LimitRange",
+            "NetworkPolicy.networking.k8s.io",
+            "ServiceAccount",
+            "Secret",
+            "ConfigMap",
+            "PersistentVolume",
+            "Role.rbac.authorization.k8s.io",
+            "ClusterRole.rbac.authorization.k8s.io",
+            "RoleBinding.rbac.authorization.k8s.io",
+            "ClusterRoleBinding.rbac.authorization.k8s.io",
+        ),
+        2,
+    ),
+    # Claims beside what uses them: many are bound only when a pod wants them.
+    **dict.fromkeys(
+        (
+            "PersistentVolumeClaim",
+            "Service",
+            "Pod",
+            "ReplicationController",
+            "ReplicaSet.apps",
+            "Deployment.apps",
+            "StatefulSet.apps",
+            "DaemonSet.apps",
+            "Job.batch",
+            "CronJob.batch",
+        ),
+        _WORKLOADS,
+    ),
+}
+_NEEDED_BY_NAME = ("ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim")
+
+
+def rank(kind: str) -> int:
+    """When a kind (`Deployment.apps`) is made; lower ones come first."""
+    return _RANKS.get(kind, _REST)
+
+
+def needs_failed(manifest: Mapping[str, Value], failed: Iterable[tuple[str, Mapping[str, Value]]]) -> str:
+    """The first of the failed (label, manifest) that this manifest cannot do without; empty for none."""
+    kind = kind_of(str(manifest.get("apiVersion")), str(manifest.get("kind")))
+    namespace = metadata(manifest).get("namespace")
+    texts = {str(x.reveal() if isinstance(x, Secret) else x) for x in leaves(manifest.get("spec"))}
+    for label, other in failed:
+        what, name = str(other.get("kind")), str(metadata(other).get("name"))
+        if what == "Namespace" and name == namespace:
+            return label
+        if what == "CustomResourceDefinition" and _defines(other) == kind:
+            return label
+        if what in _NEEDED_BY_NAME and metadata(other).get("namespace") == namespace and name in texts:
+            return label
+    return ""
+
+
+def _defines(definition: Mapping[str, Value]) -> str:
+    spec = definition.get("spec")
+    names = spec.get("names") if isinstance(spec, Mapping) else None
+    if not isinstance(spec, Mapping) or not isinstance(names, Mapping):
+        return ""
+    return f"{names.get('kind')}.{spec.get('group')}"

@@ -1,0 +1,76 @@
+"""One lab cluster for the agile mode's tests, and drivers on it, each with an estate of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.modes.agile.driver import AgileDriver
+from orchestrator.modes.agile.site import AgileSite
+from tests.agile.estates import CANARY, Estate
+
+
+@pytest.fixture(scope="session")
+def lab_kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of a control plane that is there for these tests only."""
+    from orchestrator.lab import whole
+    from orchestrator.lab.home import Home
+
+    home = Home(tmp_path_factory.mktemp("lab-agile") / "lab")
+    kubeconfig, _ = whole.up(home, lambda text: None)
+    try:
+        yield kubeconfig
+    finally:
+        whole.down(home)
+
+
+@pytest.fixture
+def kubectl(lab_kubeconfig: Path) -> Callable[..., str]:
+    """kubectl on the lab; what it prints."""
+
+    def run(*arguments: str, stdin: str = "") -> str:
+        program = Path(sys.executable).with_name("kubectl")
+        argv = [str(program), f"--kubeconfig={lab_kubeconfig}", *arguments]
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def estate(lab_kubeconfig: Path, tmp_path: Path, kubectl: Callable[..., str]) -> Iterator[Estate]:
+    """An estate of its own, whose namespaces are removed at the end."""
+    it = Estate(_driver(lab_kubeconfig, tmp_path / "with space" / "lab", str(uuid.uuid4())), kubectl)
+    yield it
+    it.driver.close()
+    names = kubectl("get", "namespaces", "-l", f"orchestrator.dev/estate={it.id}", "-o", "name").split()
+    if names:
+        kubectl("delete", "--wait=false", *names)
+
+
+def _driver(kubeconfig: Path, scratch: Path, estate_id: str, **more: Any) -> AgileDriver:
+    from orchestrator import toolchain
+
+    def pulumi() -> Path:
+        found = toolchain.find("pulumi")
+        assert found is not None
+        return found
+
+    site = AgileSite(
+        site="lab",
+        estate_id=estate_id,
+        estate_name="test",
+        scratch=scratch,
+        kubeconfig=kubeconfig,
+        pulumi=pulumi,
+        passphrase=lambda: "correct horse",
+        scrub=lambda text: text.replace(CANARY, "(secret)"),
+    )
+    return AgileDriver(site)
