@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from orchestrator.model.outcome import Outcome, Progress, Report, Result
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Value, revealed
 from orchestrator.modes.stable import ready
-from orchestrator.modes.stable.handlers import journal_of, journaled, pending_of
+from orchestrator.modes.stable.handlers import journal_of, journaled, pending_of, write_journal
 from orchestrator.modes.stable.looking import difference_of
 from orchestrator.modes.stable.place import Place
 from orchestrator.modes.stable.runs import Playbook, Ran
@@ -41,10 +40,9 @@ class Job:
     unit: Unit
     host: str
     stamp: dict[str, Any]
-    salt: str
-    started: float
     before: list[dict[str, Any]] = field(default_factory=list)
     carried: list[str] = field(default_factory=list)
+    unwritten: bool = False  # what is left to do could not be written down on the host
 
     @property
     def address(self) -> Address:
@@ -83,6 +81,7 @@ class Configurations:
         yield from settled.values()
         jobs, unreached = self._begin([job for job in jobs if job.address not in settled], token)
         yield from unreached
+        write_journal(self._place.site.scratch, token, {job.host: job.carried for job in jobs})
         running = [job for job in jobs if job.runs]
         ran = self._run(running, token, report) if running else Ran(ended=True)
         yield from self._settle(jobs, ran, token, report)
@@ -93,7 +92,7 @@ class Configurations:
         seen = change.seen.stamp if isinstance(change.seen, Present) else None
         salt = (seen.salt if seen else "") or secrets.token_hex(16)
         stamp = unit.stamp(self._place.site.estate_id, salt).as_data()
-        return Job(change, unit, str(unit.spec["host"]), stamp, salt, time.monotonic())
+        return Job(change, unit, str(unit.spec["host"]), stamp)
 
     def _already_ready(self, job: Job) -> Outcome | None:
         """As declared and only not ready when it was seen: if it is by now, there is nothing to do."""
@@ -106,7 +105,7 @@ class Configurations:
         return Outcome(job.address, Result.DONE, ready.described(checks), digest=job.stamp["digest"])
 
     def _begin(self, jobs: Sequence[Job], token: str) -> tuple[list[Job], list[Outcome]]:
-        """Write down on each host that it is about to change -> the jobs that go on, and the hosts that do not answer."""
+        """Write down on each host that it is about to change -> the jobs that go on, and those that cannot."""
         intents = {job.host: {"stamp": job.stamp, "undo": job.undo, "token": token, "pending": None} for job in jobs}
         answers = self._place.ask({host: {"do": "begin", "intent": intent} for host, intent in intents.items()})
         going, lost = [], []
@@ -156,23 +155,21 @@ class Configurations:
     def _settle(self, jobs: Sequence[Job], ran: Ran, token: str, report: Report) -> Iterator[Outcome]:
         if not jobs:
             return
-        pending = journaled(self._place.site.scratch, token) or {}
+        pending = journaled(self._place.site.scratch, token)
         with ThreadPoolExecutor(max_workers=min(32, len(jobs))) as pool:
             futures = [pool.submit(self._end, job, ran, token, pending, report) for job in jobs]
             for future in as_completed(futures):
                 yield future.result()
-        if ran.ended:
-            # What is still pending stands on the hosts by now; where it does not, the journal has to stay.
-            left = [job for job in jobs if job.host in ran.unreachable]
-            if not left:
-                journal_of(self._place.site.scratch, token).unlink(missing_ok=True)
+        # What is pending stands on the hosts by now, but for those that did not answer: for them the journal stays.
+        if not any(job.host in ran.unreachable or job.unwritten for job in jobs):
+            journal_of(self._place.site.scratch, token).unlink(missing_ok=True)
 
-    def _end(self, job: Job, ran: Ran, token: str, pending: Mapping[str, list[str]], report: Report) -> Outcome:
+    def _end(self, job: Job, ran: Ran, token: str, pending: Mapping[str, list[str]] | None, report: Report) -> Outcome:
         folder, label = str(job.unit.spec.get("folder") or ""), str(job.unit.spec.get("label") or "")
         failed = failed_outcome(job.address, job.host, ran, folder, label) if job.runs else None
         if failed is not None:
-            if ran.ended and failed.result == Result.FAILED:
-                self._leave(job, token, pending.get(job.host, []))
+            if failed.result != Result.UNREACHABLE:
+                self._leave(job, token, None if pending is None else pending.get(job.host, []))
             return failed
         values = {"ready": job.unit.spec.get("ready")}
         scrub = scrubber_for(values, self._place.site.scrub)
@@ -189,10 +186,11 @@ class Configurations:
             return Outcome(job.address, Result.FAILED, scrub(why), log=log)
         return self._commit(job, ran, ready.described(checks), log)
 
-    def _leave(self, job: Job, token: str, pending: Sequence[str]) -> None:
+    def _leave(self, job: Job, token: str, pending: list[str] | None) -> None:
         """Write down on the host which handlers it still has to run; where it does not answer, the journal tells."""
-        intent = {"stamp": job.stamp, "undo": job.undo, "token": token, "pending": list(pending)}
-        self._place.ask({job.host: {"do": "begin", "intent": intent}})
+        intent = {"stamp": job.stamp, "undo": job.undo, "token": token, "pending": pending}
+        answer = self._place.ask({job.host: {"do": "begin", "intent": intent}})[job.host]
+        job.unwritten = isinstance(answer, Unreachable)
 
     def _commit(self, job: Job, ran: Ran, message: str, log: str) -> Outcome:
         learnt = ran.learnt.get(job.host) or {"things": [], "verified": 0, "total": 0, "unverified": []}
@@ -203,9 +201,8 @@ class Configurations:
         if isinstance(answer, Unreachable):
             return Outcome(job.address, Result.UNREACHABLE, f"applied, not stamped: {answer.why}", log=log)
         for one in map(difference_of, answer["unmended"]):
-            message += (
-                f"{'; ' if message else ''}still not as it was left: {one.path} {one.new} → {one.old}, no task sets it"
-            )
+            still = f"no task mends {one.path}: {one.new} → {one.old}"
+            message = f"{message}; {still}" if message else still
         return Outcome(
             job.address,
             Result.DONE,
@@ -213,7 +210,6 @@ class Configurations:
             log=log,
             digest=job.stamp["digest"],
             coverage=Coverage(coverage["verified"], coverage["total"], tuple(coverage["unverified"])),
-            seconds=time.monotonic() - job.started,
         )
 
     def _commands(self, host: str, commands: list[str]) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from orchestrator.errors import DriverError
 from orchestrator.model.address import MACHINE
@@ -23,7 +25,10 @@ _GOING = (Action.DELETE, Action.FORGET)
 
 
 class StableDriver:
-    """Machines and their configurations at one site. `reach` is shared by all sites of a command; its owner closes it."""
+    """Machines and their configurations at one site.
+
+    `reach` is shared by all sites of a command; its owner closes it.
+    """
 
     def __init__(self, site: StableSite, reach: Reach) -> None:
         """Raises DriverError where the site's provider or inventory is not there."""
@@ -43,6 +48,11 @@ class StableDriver:
 
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         """What is to go goes first, configurations before machines; what is to be comes up the other way round."""
+        started = time.monotonic()
+        for outcome in self._apply(changes, report):
+            yield replace(outcome, seconds=time.monotonic() - started)
+
+    def _apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         machines = [c for c in changes if c.address.kind == MACHINE]
         configurations = [c for c in changes if c.address.kind != MACHINE]
         going = [c for c in configurations if c.action in _GOING or c.unit is None]

@@ -17,8 +17,8 @@ _HOLDER = re.compile(r"@(?P<host>\S+) pid (?P<pid>\d+) started (?P<born>\d+)$")
 def take(place: Place, lease: Lease, dead: tuple[str, ...] = ()) -> Lease | None:
     """Put the lease on the first host that answers, or renew it; the other's lease where one is held.
 
-    A lease whose holder was a process of this computer that has ended counts for nothing. Where no host answers there is
-    nothing to put it on.
+    A lease whose holder was a process of this computer that has ended counts for nothing. Where no host answers there
+    is nothing to put it on.
     """
     for host in sorted(place.answered):
         ask = {

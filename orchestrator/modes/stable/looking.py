@@ -72,9 +72,12 @@ class Look:
 
     def intent(self, address: Address, host: str) -> dict[str, Any] | None:
         """What was begun at an address on a host and never finished."""
+        return next((one for one in self.intents(host) if one["stamp"]["address"] == str(address)), None)
+
+    def intents(self, host: str) -> list[dict[str, Any]]:
+        """Everything that was begun on a host and never finished."""
         answer = self.answers.get(host)
-        intents = answer["intents"] if isinstance(answer, dict) else []
-        return next((dict(intent) for intent in intents if intent["stamp"]["address"] == str(address)), None)
+        return list(answer["intents"]) if isinstance(answer, dict) else []
 
 
 def look(place: Place, machines: Machines, units: Sequence[Unit], known: Sequence[Record]) -> Observed:
@@ -231,7 +234,7 @@ def _stamped(seen: Look, slot: Mapping[str, Any]) -> Present:
         Stamp.from_data(slot["stamp"]),
         ready=not because,
         because=because,
-        differences=tuple(difference_of(one) for one in slot["differences"]),
+        differences=tuple(difference_of({**one, "path": scrub(str(one["path"]))}) for one in slot["differences"]),
         facts=dict(slot.get("undo") or {}),
         coverage=Coverage(coverage["verified"], coverage["total"], tuple(coverage["unverified"])) if coverage else None,
         seen_at=seen.now,
@@ -288,6 +291,12 @@ def _strays(seen: Look) -> dict[Address, Observation]:
             if stamp.address.kind == MACHINE and host in seen.place.machines:
                 present = replace(present, facts=seen.place.machines[host].facts)
             found[stamp.address] = present
+        for intent in seen.intents(host):
+            # Begun, never finished, and no longer declared: what there is of it has to go as well.
+            stamp = Stamp.from_data(intent["stamp"])
+            if stamp.address not in seen.units and stamp.identity not in identities:
+                facts = dict(intent["undo"])
+                found.setdefault(stamp.address, Present(stamp, ready=False, because="never finished", facts=facts))
     for told in (seen.told or {}).values():
         stamp_told = told.stamp
         if stamp_told is None or stamp_told.estate != seen.place.site.estate_id or stamp_told.identity in identities:

@@ -47,7 +47,7 @@ class Removals:
             answer = answers[_host(change)]
             if isinstance(answer, Unreachable):
                 yield Outcome(change.address, Result.UNREACHABLE, answer.why)
-            elif any(slot["stamp"]["address"] == str(change.address) for slot in answer["slots"]):
+            elif any(one["stamp"]["address"] == str(change.address) for one in answer["slots"] + answer["intents"]):
                 report(Progress(change.address, "removing"))
                 there.append(change)
             else:
@@ -103,7 +103,5 @@ def _nothing_to_run(change: Change) -> str:
     undo = _undo(change)
     if not undo.get("remove"):
         return f"it has no remove playbook; to leave it as it is: orchestrator forget {change.address}"
-    return (
-        f"its remove playbook {undo.get('label', '')}/{undo['remove']} is not there; put it back, or leave it as it is: "
-        f"orchestrator forget {change.address}"
-    )
+    name = f"{undo.get('label', '')}/{undo['remove']}"
+    return f"its remove playbook {name} is not there; put it back, or: orchestrator forget {change.address}"

@@ -103,33 +103,22 @@ def translated(event: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 STATS = {"processed": "processed", "failed": "failures", "unreachable": "dark"}
 
 
-def settings(cwd: str) -> dict[str, Any]:
-    """The settings of Ansible that we add to, as they would be in this folder."""
-    os.chdir(cwd)  # where Ansible looks for its ansible.cfg
-    from ansible.config.manager import ConfigManager
-
-    manager = ConfigManager()
-    names = (
-        *("DEFAULT_ROLES_PATH", "DEFAULT_CONNECTION_PLUGIN_PATH", "DEFAULT_CALLBACK_PLUGIN_PATH"),
-        *("HOST_KEY_CHECKING", "ANSIBLE_PIPELINING"),
-    )
-    return {name: manager.get_config_value_and_origin(name) for name in names}
-
-
 def environment(order: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """What is added to our own environment: each on top of what the user's own settings say."""
-    given = settings(order["cwd"])
+    """What is added to our own environment: each on top of what the user's own settings say in the order's folder."""
+    os.chdir(order["cwd"])  # where Ansible looks for its ansible.cfg
+    from ansible import constants
 
     def path_with(name: str, *first: str) -> str:
-        return os.pathsep.join([*first, *map(str, given[name][0] or ())])
+        return os.pathsep.join([*first, *map(str, getattr(constants, name) or ())])
 
+    _, origin = constants.config.get_config_value_and_origin("ANSIBLE_PIPELINING")
     return {
         "ANSIBLE_ROLES_PATH": path_with("DEFAULT_ROLES_PATH", *order["roles"]),
         "ANSIBLE_CONNECTION_PLUGINS": path_with("DEFAULT_CONNECTION_PLUGIN_PATH", *order["plugins"]),
         "ANSIBLE_CALLBACK_PLUGINS": path_with("DEFAULT_CALLBACK_PLUGIN_PATH", str(PLUGINS)),
         # ansible-runner switches this off where nothing is said.
-        "ANSIBLE_HOST_KEY_CHECKING": str(given["HOST_KEY_CHECKING"][0]),
-        "ANSIBLE_PIPELINING": str(given["ANSIBLE_PIPELINING"][1] == "default" or given["ANSIBLE_PIPELINING"][0]),
+        "ANSIBLE_HOST_KEY_CHECKING": str(constants.HOST_KEY_CHECKING),
+        "ANSIBLE_PIPELINING": str(origin == "default" or bool(constants.ANSIBLE_PIPELINING)),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
         "ORCHESTRATOR_RUN": str(folder),
@@ -171,7 +160,6 @@ def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
 
 def main() -> None:
     """Serve one order."""
-    os.umask(0o077)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no answer
     line = b""

@@ -69,7 +69,7 @@ class Ran:
     learnt    host -> {"things", "verified", "total", "unverified"}
     unmatched the plays that matched no host of the limit: {"play", "path", "anywhere"}
     data      what set_stats gave
-    ended     whether it came to its end; if not, `complaint` says why
+    ended     whether it came to its end; if not, `complaint` says why, and `interrupted` whether we ended it
     """
 
     processed: set[str] = field(default_factory=set)
@@ -81,6 +81,7 @@ class Ran:
     unmatched: Sequence[Mapping[str, Any]] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     ended: bool = False
+    interrupted: bool = False
     complaint: str = ""
 
     def log(self, host: str | None = None) -> str:
@@ -110,7 +111,7 @@ class Runs:
         with _folder(self._scratch) as folder, tempfile.TemporaryFile() as complaints:
             process = self._start(complaints)
             if process is None:
-                return Ran(complaint="the run was stopped before it began")
+                return Ran(complaint="stopped before it began", interrupted=True)
             ran = Ran()
             try:
                 assert process.stdin is not None
@@ -122,9 +123,12 @@ class Runs:
                     _tell(ran, scrubbed(json.loads(line), scrub), watch)
             finally:
                 self._end(process)
+            ran.interrupted = self._closed and not ran.ended
             complaints.seek(0)
             said = scrub(complaints.read().decode(errors="replace")).strip()
-            ran.complaint = "" if ran.ended else complaint_of(ran.log()) or said[-500:] or "the run was killed"
+            ran.complaint = (
+                "" if ran.ended else complaint_of(ran.log()) or said[said.rfind("\n") + 1 :] or "it was killed"
+            )
         return ran
 
     def _start(self, complaints: Any) -> subprocess.Popen[str] | None:

@@ -22,7 +22,8 @@ def failed_outcome(address: Address, host: str, ran: Ran, folder: str, label: st
         action = f"{failure.action}: " if failure.action else ""
         return Outcome(address, Result.FAILED, f"{action}{failure.message}", failure.task, where, log)
     if not ran.ended:
-        return Outcome(address, Result.FAILED, _named(ran.complaint, folder, label), failure.task, where, log)
+        result = Result.INTERRUPTED if ran.interrupted else Result.FAILED
+        return Outcome(address, result, _named(ran.complaint, folder, label), failure.task, where, log)
     nowhere = [play for play in ran.unmatched if not play["anywhere"]]
     if nowhere:
         place = _named(str(nowhere[0]["path"]), folder, label)

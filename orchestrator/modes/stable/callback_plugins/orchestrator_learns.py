@@ -259,11 +259,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
     def _notified(self, notify: Any) -> set[str]:
         """The handlers behind what a task notifies: names and topics become the names that are written down."""
         wanted = {self._text(str(one)) for one in ([notify] if isinstance(notify, str) else notify or ())}
-        if not wanted:
-            return set()
-        found = [handler for handler in self._handlers() if self._names(handler) & wanted]
-        known = {name for handler in found for name in self._names(handler)}
-        return {self._text(handler.get_name()) for handler in found} | (wanted - known)
+        found = [handler for handler in self._handlers() if self._names(handler) & wanted] if wanted else []
+        return {self._text(handler.get_name()) for handler in found}
 
     def _notifying(self, handler: Any, hosts: list[str]) -> Any:
         """A block at the play's end that notifies a handler on hosts where an earlier run could not run it."""
