@@ -92,6 +92,12 @@ def taken_away(change: Change, spec: Mapping[str, Any], reason: str, removable: 
     return replace(change, action=Action.DELETE, reason=reason)
 
 
+def undo_of(seen: Present, record: Record | None) -> dict[str, Any]:
+    """What is known of how to undo a configuration: what lies on the host, and over it what we remember."""
+    remembered = record.spec if record is not None else {}
+    return {**seen.facts, **{key: value for key, value in remembered.items() if value}}
+
+
 def with_their_machines(changes: Changes) -> Changes:
     """Configurations that go with their machine, and machines that have to wait for a configuration that is held."""
     found = dict(changes)
@@ -121,7 +127,7 @@ def _removal(address: Address, left: Left, reason: str) -> Change:
         return replace(base, reason="is not ours any more")
     if seen.stamp is not None and seen.stamp.address != address:
         return replace(base, reason=f"bears another address by now: {seen.stamp.address}")
-    return taken_away(base, {**seen.facts, **(record.spec if record else {})}, reason, left.removable)
+    return taken_away(base, undo_of(seen, record), reason, left.removable)
 
 
 def _reason(address: Address, units: Collection[Unit]) -> str:

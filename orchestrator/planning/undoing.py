@@ -14,7 +14,14 @@ from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import masked
 from orchestrator.planning.diff import is_ours, unreachable
-from orchestrator.planning.removal import Removable, can_be_removed, refuse_protected, taken_away, with_their_machines
+from orchestrator.planning.removal import (
+    Removable,
+    can_be_removed,
+    refuse_protected,
+    taken_away,
+    undo_of,
+    with_their_machines,
+)
 from orchestrator.planning.waves import removal_waves
 
 
@@ -75,7 +82,7 @@ def _undone(change: Change, estate_id: str, removable: Removable) -> Change:
     if not is_ours(seen, estate_id):
         return replace(base, reason="is not ours: stays")
     address = seen.stamp.address if seen.stamp is not None else change.address
-    spec = {**seen.facts, **(change.record.spec if change.record else {})}
+    spec = undo_of(seen, change.record)
     base = replace(base, address=address)
     if change.unit is not None:
         spec = dict(masked(dict(change.unit.spec)))

@@ -129,6 +129,7 @@ def present(one: Unit, **fields: Any) -> Present:
 
 def record(one: Unit, **fields: Any) -> Record:
     """As it was left after an apply."""
+    identity = fields.pop("identity", one.identity)
     known: dict[str, Any] = {
         "inputs": masked(dict(one.inputs)),
         "blueprint": one.blueprint,
@@ -137,7 +138,7 @@ def record(one: Unit, **fields: Any) -> Record:
         "run": 1,
     }
     digest = "" if one.unknown else one.digest(SALT if one.secret else "")
-    return Record(one.address, digest, one.identity, **{**known, **fields})
+    return Record(one.address, digest, identity, **{**known, **fields})
 
 
 def _value(data: Any) -> Any:

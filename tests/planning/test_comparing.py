@@ -172,3 +172,20 @@ def test_only_records_of_nothing_are_dropped() -> None:
     )
     assert planning.gone(made) == (old.address,)
     assert not made.acting
+
+
+def test_the_record_of_a_moved_thing_is_kept_until_the_move_is_made() -> None:
+    web, old = unit(WEB), unit("s/shop/agile/old/Deployment.apps/web/web")
+    made = planning.plan(
+        estate="acme",
+        estate_id=ESTATE,
+        desired=desired([web]),  # type: ignore[arg-type]
+        observed={web.address: Present(old.stamp(ESTATE, SALT))},
+        records={old.address: record(old)},
+        scope=Scope(),
+        sites={"s"},
+    )
+    [change] = made.changes
+    assert change.reason == f"address moved from {old.address}"
+    assert change.record == record(old)
+    assert planning.gone(made) == ()

@@ -149,6 +149,18 @@ def test_a_stale_writers_next_write_fails_and_changes_nothing(store: Store, cloc
     assert store.records() == {}
 
 
+def test_a_lease_that_was_given_back_or_taken_anew_writes_no_more(store: Store, clock: Clock) -> None:
+    given_back = store.take("s", "me", 1, 60)
+    store.release(given_back)
+    with pytest.raises(LeaseHeldError):
+        store.save(record(), given_back)
+    old = store.take("s", "me", 1, 60)
+    clock.now += 61
+    store.take("s", "me", 2, 60)
+    with pytest.raises(LeaseHeldError):
+        store.save(record(), old)
+
+
 def test_unlock_shuts_the_holder_out(store: Store) -> None:
     lease = store.take("s", "ann", 1, 60)
     store.unlock("s")
