@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from orchestrator.cli.options import estate_option, output_option, yes_option
 
 from orchestrator.cli.addresses import parse_address
 from orchestrator.cli.apply import converge
+from orchestrator.cli.options import estate_option, output_option, yes_option
 from orchestrator.cli.session import Limits, session
 
 

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options, yes_option
-from orchestrator.cli.views.apply import make_view
-from orchestrator.planning import saved
 
+from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options, yes_option
 from orchestrator.cli.running import DONE, FAILED, IN_PART, carry_out
 from orchestrator.cli.session import Limits, Session, session
 from orchestrator.cli.show_plan import confirm, print_plan
+from orchestrator.cli.views.apply import ApplyView, RunSummary, make_view
 from orchestrator.errors import StalePlanError, UsageError
 from orchestrator.model.change import Plan, Scope
+from orchestrator.planning import saved
 
 
 @click.command()
@@ -59,11 +59,18 @@ def converge(
         print_plan(shown, output)
     counts = shown.summary()
     if not shown.acting:
-        return FAILED if counts["conflict"] else IN_PART if counts["hold"] else DONE
+        return _nothing(view, shown, FAILED if counts["conflict"] else IN_PART if counts["hold"] else DONE, output)
     if not yes and not confirm(shown):
         click.echo("Nothing was changed.", err=True)
-        return FAILED
+        return _nothing(view, shown, FAILED, output)
     return carry_out(it, shown, view, kind=kind, planner=planner).exit_code
+
+
+def _nothing(view: ApplyView, shown: Plan, code: int, output: str) -> int:
+    """No run was needed, or wanted: programs still get their last event."""
+    if output == "json":
+        view.finished(RunSummary(run=0, counts={}, seconds=0.0, stopped="", exit_code=code, tally=shown.tally))
+    return code
 
 
 def _read(file: Path) -> dict[str, object]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
+from orchestrator.cli.session import Limits, session
 from orchestrator.cli.views import drift as view
 from orchestrator.planning import drifted
-
-from orchestrator.cli.session import Limits, session
 
 
 @click.command()
@@ -19,7 +19,7 @@ from orchestrator.cli.session import Limits, session
     "--detailed-exitcode", is_flag=True, help="Exit with 2 where something drifted, 3 where units could not be seen."
 )
 @parallel_option
-@output_option("table", "json")
+@output_option("table", "json", "name")
 def drift(estate: Path | None, limits: Limits, detailed_exitcode: bool, parallel: int, output: str) -> None:
     """Show what is not as it was left, and who changed it where that is known. Changes nothing."""
     with session(estate, limits, parallel=parallel) as it:

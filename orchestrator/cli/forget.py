@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from orchestrator.cli.options import estate_option, output_option, yes_option
 
 from orchestrator import planning
 from orchestrator.cli.addresses import parse_address
 from orchestrator.cli.apply import converge
+from orchestrator.cli.options import estate_option, output_option, yes_option
 from orchestrator.cli.session import Limits, session
 from orchestrator.model.change import Plan, Scope
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from orchestrator.cli.options import estate_option, output_option
-from orchestrator.cli.views import history as view
 
+from orchestrator.cli.options import estate_option, output_option
 from orchestrator.cli.session import stored
+from orchestrator.cli.views import history as view
 
 
 @click.command()

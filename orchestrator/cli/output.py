@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from orchestrator.cli.options import estate_option, output_option, scope_options
-from orchestrator.cli.views import outputs as view
 
+from orchestrator.cli.options import estate_option, output_option, scope_options
 from orchestrator.cli.session import Limits, session
+from orchestrator.cli.views import outputs as view
 
 
 @click.command()

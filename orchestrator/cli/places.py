@@ -6,10 +6,9 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.state import Store
-
 from orchestrator.documents.loaded import Loaded, Positions, Written
 from orchestrator.documents.models import Site
+from orchestrator.state import Store
 
 
 def remember_places(loaded: Loaded, store: Store) -> None:

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import click
-from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
-from orchestrator.planning import saved
 
+from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
 from orchestrator.cli.session import Limits, session
 from orchestrator.cli.show_plan import print_plan
+from orchestrator.planning import saved
 
 
 @click.command()

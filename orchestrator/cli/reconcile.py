@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
-from orchestrator.cli.views.apply import ApplyView, make_view
 
+from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
 from orchestrator.cli.running import carry_out
 from orchestrator.cli.session import Limits, Session, load, reached, scope_of, session
+from orchestrator.cli.views.apply import ApplyView, make_view
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.stop import Stop, stop_on_signals
 from orchestrator.model.change import Action, Change, Plan, Scope

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 import click
-from orchestrator.cli.views.apply import ApplyView, RunSummary
 
 from orchestrator.cli.session import Session
+from orchestrator.cli.views.apply import ApplyView, RunSummary
 from orchestrator.execution.engine import RunResult, execute
 from orchestrator.execution.stop import Stop, stop_on_signals
 from orchestrator.model.change import Plan, Scope
@@ -40,7 +40,7 @@ def carry_out(
         result = go(stop)
     summary = RunSummary(
         run=result.run,
-        counts=result.counts(),
+        counts=counts(result, shown),
         seconds=time.monotonic() - started,
         stopped="interrupted" if stop.asked else "; ".join(f"{site}: {why}" for site, why in result.stopped.items()),
         exit_code=exit_code(result, shown, stop),
@@ -51,12 +51,20 @@ def carry_out(
     return summary
 
 
+def counts(result: RunResult, shown: Plan) -> dict[Result, int]:
+    """How many steps ended which way, with what the plan itself held."""
+    found = result.counts()
+    if held := shown.summary()["hold"]:
+        found[Result.HELD] = found.get(Result.HELD, 0) + held
+    return found
+
+
 def exit_code(result: RunResult, shown: Plan, stop: Stop) -> int:
     """How a run ends for whoever called: failures before what was held, and a wish to stop before both."""
     if stop.asked:
         return INTERRUPTED
-    counts = shown.summary()
-    if result.failed() or counts["conflict"]:
+    planned = shown.summary()
+    if result.failed() or planned["conflict"]:
         return FAILED
     held = any(outcome.result in (Result.HELD, Result.UNREACHABLE) for outcome in result.outcomes.values())
-    return IN_PART if held or counts["hold"] else DONE
+    return IN_PART if held or planned["hold"] else DONE

@@ -9,8 +9,8 @@ import time
 
 import click
 import yaml
-from orchestrator.cli.views.plan import plan_data, plan_text
 
+from orchestrator.cli.views.plan import plan_data, plan_text
 from orchestrator.model.change import Plan
 
 
