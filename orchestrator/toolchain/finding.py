@@ -97,7 +97,7 @@ def candidates(name: str) -> Iterator[tuple[Path, Way]]:
     on_path = [Path(entry) for entry in os.environ.get("PATH", "").split(os.pathsep)]
     for folder in [*(entry for entry in on_path if entry.is_absolute()), environment]:
         path = folder / name
-        if path not in seen and path.is_file() and os.access(path, os.X_OK):
+        if path not in seen and os.access(path, os.X_OK) and path.is_file():  # is_file raises where we may not look
             seen.add(path)
             yield path, "environment" if folder == environment else "path"
 

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.errors import ToolchainError
 from orchestrator.toolchain import find, look
 from orchestrator.toolchain.cache import cache_root
-from orchestrator.toolchain.finding import rejected
+from orchestrator.toolchain.finding import candidates, rejected
 from tests.toolchain.conftest import script
 
 
@@ -100,3 +100,13 @@ def test_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("HOME", "")  # as in some containers
     assert cache_root().is_absolute()
     assert cache_root() != Path("/.cache/orchestrator")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_a_folder_on_path_that_may_not_be_entered_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    monkeypatch.setenv("PATH", str(closed))
+    assert [path for path, way in candidates("etcd") if way == "path"] == []
