@@ -13,7 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from pulumi.automation import ProjectBackend, ProjectSettings
+from pulumi.automation._stack import StackInitMode
+
 from orchestrator.model.address import WorkloadKey
+from orchestrator.modes.agile.automation import Stack as AutomationStack
+from orchestrator.modes.agile.automation import Workspace
 from orchestrator.modes.agile.process import Pulumi
 from orchestrator.modes.agile.program import PROJECT, Resource, name_of_urn, urn
 
@@ -27,12 +32,15 @@ class Stack:
         self.name = _short(f"{key.site}.{key.placement}.{key.workload}")
         self._folder = folder / self.name
 
+    @property
+    def _state(self) -> Path:
+        return self._folder / "state" / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json"
+
     def known(self) -> dict[str, list[str]]:
         """What its state has, by resource name: URNs (more than one where the API version has changed)."""
-        file = self._folder / "state" / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json"
         found: dict[str, list[str]] = {}
         try:
-            for resource in json.loads(file.read_text())["checkpoint"]["latest"].get("resources") or []:
+            for resource in json.loads(self._state.read_text())["checkpoint"]["latest"].get("resources") or []:
                 found.setdefault(name_of_urn(resource["urn"]), []).append(str(resource["urn"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
@@ -46,29 +54,30 @@ class Stack:
         self, pulumi: Pulumi, program: Callable[[], None], targets: Sequence[str], environment: Mapping[str, str]
     ) -> None:
         """Run the program for these targets. Raises the Automation API's CommandError."""
-        from pulumi import automation
-
         for name in ("work", "home", "state", "tmp"):
             (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._tidy()
-        options = automation.LocalWorkspaceOptions(
+        workspace = Workspace(
             work_dir=str(self._folder / "work"),
             pulumi_home=str(self._folder / "home"),
+            program=program,
             secrets_provider="passphrase",
             env_vars={
                 **_SETTINGS,
                 **environment,
-                "HOME": str(self._folder / "home"),
-                "TMPDIR": str(self._folder / "tmp"),
+                "HOME": f"{self._folder / 'home'}",
+                "TMPDIR": f"{self._folder / 'tmp'}",
             },
-            project_settings=automation.ProjectSettings(
+            project_settings=ProjectSettings(
                 name=PROJECT,
                 runtime="python",
-                backend=automation.ProjectBackend(url=f"file://{quote(str(self._folder / 'state'))}"),
+                backend=ProjectBackend(url=f"file://{quote(str(self._folder / 'state'))}"),
             ),
             pulumi_command=pulumi,
         )
-        stack = automation.create_or_select_stack(self.name, project_name=PROJECT, program=program, opts=options)
+        stack = AutomationStack(
+            self.name, workspace, StackInitMode.SELECT if self._state.exists() else StackInitMode.CREATE
+        )
         stack.up(
             target=list(targets),
             parallel=len(targets) + 8,
