@@ -67,10 +67,10 @@ def _surprise(was: Change | None, change: Change) -> str:
 
 def _drift_part(change: Change) -> Change | None:
     unit, seen = change.unit, change.seen
-    if unit is None:
-        return change if isinstance(seen, Unreachable) else None
-    if isinstance(seen, Unreachable):
+    if isinstance(seen, Unreachable) or (seen is None and change.action == Action.HOLD):
         return change
+    if unit is None:
+        return None
     if isinstance(seen, Absent) and change.record is not None and change.record.identity == unit.identity:
         return replace(change, action=Action.CREATE, reason=DELETED_OUTSIDE, drift=True)
     if not isinstance(seen, Present):

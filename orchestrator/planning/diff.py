@@ -14,6 +14,7 @@ from orchestrator.planning.wording import changed_inputs, changed_text, drift_of
 NOT_THERE_YET = "not there yet"
 DELETED_OUTSIDE = "was deleted outside"
 AS_DECLARED = "as declared"
+UNSEEN = "held: this site's document names nothing that could see it"
 
 
 def change_for(

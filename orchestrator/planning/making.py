@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import DocumentsError
-from orchestrator.model.address import Address
+from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Action, Change, Known, Plan, Scope, in_order
 from orchestrator.model.observation import Note, Observation, Present, Tally
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
-from orchestrator.planning.diff import change_for
+from orchestrator.planning.diff import UNSEEN, change_for
 from orchestrator.planning.removal import (
     Left,
     Removable,
@@ -42,6 +42,7 @@ def plan(
     sites: Collection[str],
     adopting: frozenset[Address] = frozenset(),
     removable: Removable = can_be_removed,
+    answered: Collection[tuple[str, Mode]] | None = None,
     tally: Tally = NO_COST,
     notes: Iterable[Note] = (),
 ) -> Plan:
@@ -49,6 +50,7 @@ def plan(
 
     `sites` are the declared ones; `adopting` names units that are taken over if they are not ours.
     `removable` says why a configuration that left the documents cannot be undone ("" if it can).
+    `answered` has the modes of sites that were looked at (None: all): a record of another one is held, not gone.
     Raises DocumentsError if the documents have errors, PlanError if a protected unit would be taken away or if
     something is left at a site that is no longer declared.
     """
@@ -58,7 +60,7 @@ def plan(
     declared = {unit.address for unit in desired.units} | moved_from(desired.units, observed, estate_id)
     leaving = {address for address in {*observed, *records} - declared if scope.includes(address)}
     refuse_vanished(leaving, sites)
-    downs = removals(Left(estate_id, observed, records, removable), desired.units, leaving)
+    downs = removals(Left(estate_id, observed, records, removable, answered), desired.units, leaving)
     checked = with_conflicts({**ups, **downs}, scope)
     ups = spread({address: checked[address] for address in ups}, scope)
     downs = {address: checked[address] for address in downs}
@@ -80,6 +82,7 @@ def settle(
     sites: Collection[str],
     adopting: frozenset[Address] = frozenset(),
     removable: Removable = can_be_removed,
+    answered: Collection[tuple[str, Mode]] | None = None,
     tally: Tally = NO_COST,
     notes: Iterable[Note] = (),
 ) -> Plan:
@@ -100,6 +103,7 @@ def settle(
             sites=sites,
             adopting=adopting,
             removable=removable,
+            answered=answered,
             tally=tally,
             notes=notes,
         )
@@ -137,7 +141,7 @@ def _desired_changes(
 
 def _unseen(unit: Unit, record: Record | None) -> Change:
     """Nobody looked: no guess is made."""
-    return Change(unit.address, Action.HOLD, "held: nothing at this site can see it", unit=unit, record=record)
+    return Change(unit.address, Action.HOLD, UNSEEN, unit=unit, record=record)
 
 
 def _record(unit: Unit, seen: Observation, records: Mapping[Address, Record]) -> Record | None:

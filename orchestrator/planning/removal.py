@@ -12,7 +12,7 @@ from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Observation, Present, Unreachable
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
-from orchestrator.planning.diff import is_ours, unreachable
+from orchestrator.planning.diff import UNSEEN, is_ours, unreachable
 from orchestrator.planning.spreading import Changes, held, machine_of
 
 IS_GONE = "is gone already"
@@ -34,6 +34,7 @@ class Left:
     observed: Mapping[Address, Observation]
     records: Mapping[Address, Record]
     removable: Removable
+    answered: Collection[tuple[str, Mode]] | None
 
 
 def removals(left: Left, units: Collection[Unit], addresses: Iterable[Address]) -> Changes:
@@ -121,6 +122,8 @@ def _removal(address: Address, left: Left, reason: str) -> Change:
     base = Change(address, Action.NONE, IS_GONE, seen=seen, record=record)
     if isinstance(seen, Unreachable):
         return replace(base, action=Action.HOLD, reason=unreachable(seen))
+    if seen is None and left.answered is not None and (address.site, address.mode) not in left.answered:
+        return replace(base, action=Action.HOLD, reason=UNSEEN)
     if not isinstance(seen, Present):
         return base
     if not is_ours(seen, left.estate_id):

@@ -72,8 +72,10 @@ def forgetting(seen: Seen, address: Address, *, estate: str, estate_id: str) -> 
 
 
 def _undone(change: Change, estate_id: str, removable: Removable) -> Change:
-    """What removes one unit; `unit` stays with the plan, since it is not desired any more."""
+    """What removes one unit; a change without a unit is a removal."""
     seen = change.seen
+    if seen is None and change.action == Action.HOLD:
+        return replace(change, unit=None)
     base = Change(change.address, Action.NONE, "is not there", seen=seen, record=change.record)
     if isinstance(seen, Unreachable):
         return replace(base, action=Action.HOLD, reason=unreachable(seen))

@@ -7,6 +7,7 @@
     records   `same` (all units, as declared), or ADDRESS: {applied, protected, spec, blueprint, identity}
     scope     Scope's fields
     adopting  addresses
+    answered  [site, mode] of what was looked at (default: everything)
     sites     the declared sites (default: those of the units)
     do        plan (default) | destroy | drifted
     expect    [ADDRESS, action, reason, wave] for each change that is not none; addresses without change are none
@@ -71,10 +72,15 @@ class Case:
             records=self.records,
             scope=self.scope,
             sites=self.data.get("sites", {address.site for address in self.units}),
+            answered=self._answered(),
             adopting=frozenset(Address.parse(text) for text in self.data.get("adopting", [])),
         )
         do = self.data.get("do", "plan")
         return {"plan": lambda p: p, "destroy": planning.destroy, "drifted": planning.drifted}[do](made)
+
+    def _answered(self) -> set[tuple[str, Mode]] | None:
+        pairs = self.data.get("answered")
+        return None if pairs is None else {(site, Mode(mode)) for site, mode in pairs}
 
 
 def desired(units: Any) -> Desired:
