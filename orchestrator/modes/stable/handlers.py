@@ -8,11 +8,13 @@ itself.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 ALL = "*"  # an interrupted run of which no journal is left: any of its handlers may have been notified
+KEPT_S = 90 * 24 * 3600  # a host that was not applied for longer runs all handlers instead
 ALL_TEXT = "those of an interrupted run"
 
 
@@ -33,7 +35,10 @@ def journaled(scratch: Path, token: str) -> dict[str, list[str]] | None:
 
 
 def write_journal(scratch: Path, token: str, pending: Mapping[str, list[str]]) -> None:
-    """Begin a run's journal with the handlers that earlier runs have left over."""
+    """Begin a run's journal with the handlers that earlier runs have left over; journals of long ago go."""
+    for old in (scratch / "handlers").glob("*.json"):
+        if time.time() - old.stat().st_mtime > KEPT_S:
+            old.unlink(missing_ok=True)
     path = journal_of(scratch, token)
     path.touch(mode=0o600)
     path.write_text(json.dumps({"token": token, "hosts": dict(pending)}))
