@@ -1,1 +1,18 @@
-"""From documents to units: parameters, expressions, selection and templates. Pure: no I/O, no clock, no environment."""
+"""From documents to units: parameters, expressions, selection and templates. Pure: no I/O, no clock, no environment.
+
+resolving.py     every placement at every site; here.py one of them, and what its expressions see
+checking.py      all that can be found wrong without any target
+blueprints.py    a blueprint compiled: its fields (fields.py) and the order of its workloads
+language.py      CEL: compiling and computing; names.py what it may refer to, tree.py what it does refer to,
+                 messages.py what the library says, types.py which type fits where
+parameters.py    defaults, values, overrides, secrets
+stable.py        machines (machines.py) and configurations (configured_files.py)
+agile.py         objects: manifests.py, templates.py (Jinja2), placeholders.py (secrets and unknowns in them)
+selectors.py     label selectors of the command line
+"""
+
+from orchestrator.desired.checking import check
+from orchestrator.desired.parameters import secret_refs
+from orchestrator.desired.resolving import Desired, resolve
+
+__all__ = ["Desired", "check", "resolve", "secret_refs"]
