@@ -9,19 +9,28 @@ from pathlib import Path
 _HOLDER = re.compile(r"^.*@(?P<host>\S+) pid (?P<pid>\d+) started (?P<started>\d+)$")
 
 
-def is_dead(holder: str, *, host: str | None = None, proc: Path = Path("/proc")) -> bool:
+def is_dead(holder: str) -> bool:
     """Whether a holder, written as `user@host pid N started T`, was a process of this machine that has ended.
 
     T is the process's start time in the kernel's ticks: a recycled pid has another one. Of other machines' holders,
-    and of what is not written so, nothing is known: not dead.
+    and of what is not written so, nothing is known: neither dead nor alive.
     """
+    return _lives(holder) is False
+
+
+def is_alive(holder: str) -> bool:
+    """Whether a holder is a process of this machine that runs."""
+    return _lives(holder) is True
+
+
+def _lives(holder: str) -> bool | None:
     found = _HOLDER.match(holder)
-    if found is None or found["host"] != (host or socket.gethostname()) or not (proc / "self").exists():
-        return False
+    if found is None or found["host"] != socket.gethostname() or not Path("/proc/self/stat").exists():
+        return None
     try:
-        fields = (proc / found["pid"] / "stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        return True
-    except OSError:
+        fields = Path(f"/proc/{found['pid']}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return fields[0] == "Z" or fields[19] != found["started"]
+    except OSError:
+        return None
+    return fields[0] != "Z" and fields[19] == found["started"]

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from orchestrator.model.history import RunRow, StepRow
+from orchestrator.state.holders import is_alive
 from orchestrator.state.leases import live_runs
 from orchestrator.state.schema import runs, steps
 
-_RUN = select(runs.c.run, runs.c.kind, runs.c.started, runs.c.ended, runs.c.result, runs.c.counts)
+_RUN = select(runs.c.run, runs.c.kind, runs.c.started, runs.c.ended, runs.c.result, runs.c.counts, runs.c.holder)
 
 
 def newest(connection: Connection, limit: int, now: float) -> list[RunRow]:
@@ -46,7 +47,7 @@ def unfinished(connection: Connection, now: float) -> list[RunRow]:
 
 
 def _rows(connection: Connection, rows: Sequence[Any], now: float) -> list[RunRow]:
-    """The result of a run that has no end is `interrupted`, unless it still holds a lease."""
+    """The result of a run that has no end is `interrupted`, unless its process is seen, or it still holds a lease."""
     live = live_runs(connection, now) if any(row.ended is None for row in rows) else frozenset()
     return [
         RunRow(
@@ -54,7 +55,7 @@ def _rows(connection: Connection, rows: Sequence[Any], now: float) -> list[RunRo
             kind=row.kind,
             started=row.started,
             ended=row.ended,
-            result=row.result if row.ended is not None or row.run in live else "interrupted",
+            result=row.result if row.ended is not None or row.run in live or is_alive(row.holder) else "interrupted",
             counts=row.counts,
         )
         for row in rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
 
-HEAD = "0001"
+HEAD = "0002"
 
 metadata = MetaData()
 
@@ -36,6 +36,7 @@ runs = Table(
     Column("result", Text, nullable=False),
     Column("counts", JSON, nullable=False),
     Column("planned", JSON, nullable=False),  # what was agreed to, in the form of a saved plan
+    Column("holder", Text, nullable=False, server_default=""),
     sqlite_autoincrement=True,  # a number is never used twice
 )
 

@@ -82,8 +82,8 @@ class Store:
 
     # the journal
 
-    def begin_run(self, kind: str, shown: Plan) -> int:
-        """Write down that a run begins, and what was agreed to; its number."""
+    def begin_run(self, kind: str, shown: Plan, holder: str = "") -> int:
+        """Write down that a run begins, what was agreed to and who carries it out (as `take` names it); its number."""
         planned = saved.save(replace(shown, changes=shown.acting))
         values = {
             "kind": kind,
@@ -91,6 +91,7 @@ class Store:
             "result": "",
             "counts": {},
             "planned": planned,
+            "holder": holder,
         }
         with self._database.writing() as connection:
             return _number(connection.execute(insert(schema.runs).values(values)).inserted_primary_key)

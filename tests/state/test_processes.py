@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.errors import LeaseHeldError
 from orchestrator.state import Store, open_store
-from orchestrator.state.holders import is_dead
+from orchestrator.state.holders import is_alive, is_dead
 from tests.state.conftest import CHANGE, PLAN, WEB
 
 PRELUDE = f"""
@@ -86,9 +86,27 @@ def test_a_recycled_pid_is_not_the_holder() -> None:
     assert is_dead(f"me@{host} pid {pid} started {started + 1}")
     assert not is_dead(f"me@elsewhere.{host} pid {pid} started {started + 1}")
     assert not is_dead("somebody")
+    assert is_alive(f"me@{host} pid {pid} started {started}")
+    assert not is_alive(f"me@{host} pid {pid} started {started + 1}")
+    assert not is_alive(f"me@elsewhere.{host} pid {pid} started {started}")
+    assert not is_alive("somebody")
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     assert is_dead(f"me@{host} pid {gone.pid} started 1")
+
+
+def test_a_run_that_holds_no_lease_yet_is_under_way_while_its_process_lives(tmp_path: Path) -> None:
+    body = """
+        print(open_store(root).begin_run("apply", plan, holder), flush=True)
+        time.sleep(600)
+    """
+    one = process(tmp_path, body)
+    run = int(line(one))
+    with open_store(tmp_path) as store:
+        assert store.run(run).result == ""
+        one.send_signal(signal.SIGKILL)
+        one.wait()
+        assert store.run(run).result == "interrupted"
 
 
 def test_a_dead_holders_lease_falls_before_it_runs_out(store: Store) -> None:
