@@ -27,26 +27,18 @@ from typing import Any
 import yaml
 
 from orchestrator import planning
+from orchestrator.desired import Desired
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Action, Plan, Scope
-from orchestrator.model.observation import Absent, Difference, Note, Observation, Present, Unreachable
+from orchestrator.model.observation import Absent, Difference, Observation, Present, Unreachable
 from orchestrator.model.record import Record
-from orchestrator.model.source import Diagnostic, Source
+from orchestrator.model.source import Source
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Secret, Unknown, masked
 
 CASES = Path(__file__).parent / "cases"
 ESTATE = "estate-1"
 SALT = "5a17"
-
-
-@dataclass(frozen=True)
-class Desired:
-    """What planning reads of `orchestrator.desired.Desired`."""
-
-    units: tuple[Unit, ...]
-    notes: tuple[Note, ...] = ()
-    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +76,7 @@ class Case:
 
 
 def desired(units: Any) -> Desired:
-    return Desired(tuple(units))
+    return Desired(units=tuple(units), outputs={}, notes=(), diagnostics=())
 
 
 def rows(plan: Plan) -> list[list[Any]]:

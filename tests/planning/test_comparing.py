@@ -29,7 +29,7 @@ def plan_of(units: list[Unit], seen: dict[str, Observation], scope: Scope = EVER
     return planning.plan(
         estate="acme",
         estate_id=ESTATE,
-        desired=desired(units),  # type: ignore[arg-type]
+        desired=desired(units),
         observed={Address.parse(text): observation for text, observation in seen.items()},
         records={},
         scope=scope,
@@ -164,7 +164,7 @@ def test_only_records_of_nothing_are_dropped() -> None:
     made = planning.plan(
         estate="acme",
         estate_id=ESTATE,
-        desired=desired([web]),  # type: ignore[arg-type]
+        desired=desired([web]),
         observed={web.address: present(web)},
         records={web.address: record(web), old.address: record(old)},
         scope=Scope(),
@@ -179,7 +179,7 @@ def test_the_record_of_a_moved_thing_is_kept_until_the_move_is_made() -> None:
     made = planning.plan(
         estate="acme",
         estate_id=ESTATE,
-        desired=desired([web]),  # type: ignore[arg-type]
+        desired=desired([web]),
         observed={web.address: Present(old.stamp(ESTATE, SALT))},
         records={old.address: record(old)},
         scope=Scope(),

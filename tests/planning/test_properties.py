@@ -87,7 +87,7 @@ def plan(
     return planning.plan(
         estate="acme",
         estate_id=ESTATE,
-        desired=desired(declared),  # type: ignore[arg-type]
+        desired=desired(declared),
         observed=seen,
         records=records,
         scope=scope,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator import planning
+from orchestrator.desired import Desired
 from orchestrator.errors import DocumentsError, PlanError
 from orchestrator.model.address import Address
 from orchestrator.model.change import Action, Known, Plan, Scope
@@ -15,7 +16,7 @@ from orchestrator.model.observation import Absent, Difference, Observation, Pres
 from orchestrator.model.record import Record
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.values import Unknown
-from tests.planning.support import ESTATE, SALT, Desired, desired, present, record, unit
+from tests.planning.support import ESTATE, SALT, desired, present, record, unit
 
 MACHINE = Address.parse("s/shop/stable/db/machine/db-0")
 WEB = Address.parse("s/shop/agile/web/Service/web/web")
@@ -40,7 +41,7 @@ KNOWN = Known(machines={MACHINE: {"address": "10.0.0.1"}}, objects={WEB: {"uid":
 
 def settled(observed: dict[Address, Observation], known: Known = KNOWN) -> dict[Address, Any]:
     made = planning.settle(
-        resolve=resolve,  # type: ignore[arg-type]
+        resolve=resolve,
         known=known,
         estate="acme",
         estate_id=ESTATE,
@@ -86,12 +87,12 @@ def test_inputs_that_nothing_will_tell_are_held() -> None:
 
 
 def test_documents_with_errors_plan_nothing() -> None:
-    wrong = Desired((), diagnostics=(Diagnostic(Source("a.yaml", 1, 1), "wrong"),))
+    wrong = Desired(units=(), outputs={}, notes=(), diagnostics=(Diagnostic(Source("a.yaml", 1, 1), "wrong"),))
     with pytest.raises(DocumentsError, match=r"a\.yaml:1:1: wrong"):
         planning.plan(
             estate="acme",
             estate_id=ESTATE,
-            desired=wrong,  # type: ignore[arg-type]
+            desired=wrong,
             observed={WEB: present(unit(str(WEB)))},
             records={},
             scope=Scope(),
