@@ -1,0 +1,145 @@
+"""Hosts behind a real sshd on loopback: keys, host keys, become."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.model.observation import Absent, Unreachable
+from orchestrator.model.outcome import Result
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def ssh(estate: Any, tmp_path: Path) -> Iterator[Any]:
+    """The estate's host h1 is reached over ssh; `estate.stop()` freezes the server, `go_on` lets it go on."""
+    program = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if program is None or shutil.which("ssh") is None:
+        pytest.skip("there is no sshd here (apt-get install openssh-server)")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    folder = tmp_path / "sshd"
+    folder.mkdir(mode=0o700)
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    (folder / "authorized").write_bytes((folder / "user.pub").read_bytes())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (folder / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
+        f"PidFile {folder}/pid\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n"
+    )
+    server = subprocess.Popen([program, "-D", "-f", str(folder / "config"), "-E", str(folder / "log")])
+    for _ in range(100):
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    (folder / "known").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+    sockets = Path(tempfile.mkdtemp(prefix="o"))  # a socket's path may have 107 bytes only
+    common = f"-o UserKnownHostsFile={folder}/known -o ControlPath={sockets}/%C"
+    estate.reached = {
+        "ansible_connection": "ssh",
+        "ansible_port": port,
+        "ansible_user": getpass.getuser(),
+        "ansible_ssh_private_key_file": str(folder / "user"),
+        "ansible_ssh_common_args": common,
+    }
+    estate.sshd, estate.ssh_folder = server, folder
+    estate.write_inventory({"h1": estate.reached})
+    estate.write(
+        "play.yaml",
+        "- hosts: all\n  gather_facts: false\n  tasks: [{ansible.builtin.copy: {content: x, dest: '{{ base }}/x'}}]\n",
+    )
+    yield estate
+    for path in sockets.glob("*"):
+        if path.is_socket():
+            subprocess.run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "any"], capture_output=True, check=False)
+    shutil.rmtree(sockets)
+    server.kill()
+    server.wait()
+
+
+def test_a_host_behind_ssh_is_applied_seen_and_its_drift_found(ssh: Any, tools: Any) -> None:
+    driver, unit = ssh.driver(), ssh.unit("h1")
+    assert isinstance(driver.observe([unit], []).units[unit.address], Absent)
+    outcome = tools.apply(driver, [unit])["h1"]
+    assert outcome.result == Result.DONE, outcome
+    started = time.monotonic()
+    seen = ssh.driver().observe([unit], [])
+    assert time.monotonic() - started < 10
+    assert seen.tally.ansible_runs == 0
+    assert tools.present(seen, unit).stamp is not None
+    (ssh.host("h1") / "x").write_text("y")
+    assert [d.path for d in tools.present(ssh.driver().observe([unit], []), unit).differences] == [
+        f"{ssh.host('h1')}/x content"
+    ]
+
+
+def test_a_host_key_that_is_not_known_is_refused(ssh: Any, tools: Any) -> None:
+    (ssh.ssh_folder / "known").write_text("")
+    unit = ssh.unit("h1")
+    found = ssh.driver().observe([unit], []).units[unit.address]
+    assert isinstance(found, Unreachable)
+    assert found.why.endswith("Host key verification failed.")
+
+
+def test_a_wrong_key_is_said_in_one_line(ssh: Any, tools: Any) -> None:
+    (ssh.ssh_folder / "authorized").write_text("")
+    unit = ssh.unit("h1")
+    found = ssh.driver().observe([unit], []).units[unit.address]
+    assert isinstance(found, Unreachable)
+    assert "Permission denied" in found.why
+    assert found.why.startswith("ssh 127.0.0.1:")
+
+
+def test_a_host_that_hangs_is_given_up_and_the_others_answer(ssh: Any, tools: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_HOST_TIMEOUT", "2")
+    ssh.sshd.send_signal(signal.SIGSTOP)
+    try:
+        units = [ssh.unit("h1"), ssh.unit("h2")]
+        started = time.monotonic()
+        seen = ssh.driver().observe(units, [])
+        assert time.monotonic() - started < 9
+    finally:
+        ssh.sshd.send_signal(signal.SIGCONT)
+    lost = seen.units[units[0].address]
+    assert isinstance(lost, Unreachable)
+    assert lost.why == f"ssh 127.0.0.1:{ssh.reached['ansible_port']}: timed out after 2 s"
+    assert isinstance(seen.units[units[1].address], Absent)
+
+
+def test_become_of_the_inventory_is_used_by_the_probe(ssh: Any, tools: Any) -> None:
+    if os.geteuid() != 0 or shutil.which("su") is None:
+        pytest.skip("only root becomes somebody else without a password")
+    ssh.host("h1").chmod(0o777)
+    for folder in [ssh.root, *ssh.root.parents][:3]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    ssh.write_inventory(
+        {
+            "h1": {
+                **ssh.reached,
+                "ansible_become": True,
+                "ansible_become_method": "su",
+                "ansible_become_user": "nobody",
+                "ansible_become_flags": "-s /bin/sh",
+                "ansible_remote_tmp": "/tmp/.ansible-nobody",
+            }
+        }
+    )
+    unit = ssh.unit("h1", playbook=None, ready=[{"command": "test $(id -un) = nobody", "within": 1.0}])
+    outcome = tools.apply(ssh.driver(), [unit])["h1"]
+    assert outcome.result == Result.DONE, outcome
