@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+from orchestrator.model.outcome import Result
 
 from tests.agile.estates import Estate, manifests, unit
 
@@ -53,3 +57,15 @@ def test_objects_are_created_in_a_namespace_that_was_missing_and_the_second_look
     assert set(estate.actions(units).values()) == {"create"}
     estate.converge(units)
     assert estate.driver.spent().pulumi_runs == 1
+
+
+def test_common_kinds_show_no_difference_after_an_apply(estate: Estate) -> None:
+    text = (Path(__file__).parent / "common_kinds.yaml").read_text().replace("NS", "kinds")
+    units = [unit(m, namespace="kinds") for m in manifests(text)]
+    claims = [one for one in units if one.address.kind == "PersistentVolumeClaim"]  # the lab binds none
+    outcomes = estate.apply([one for one in units if one not in claims])
+    assert {o.result for o in outcomes.values()} == {Result.DONE}, outcomes
+    left = estate.plan([one for one in units if one not in claims])
+    assert not left, {name: (c.action, c.reason, c.differences) for name, c in left.items()}
+    assert estate.apply([]).keys() == outcomes.keys()
+    assert estate.observe([]).units == {}

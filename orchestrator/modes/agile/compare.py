@@ -188,6 +188,9 @@ def _left_items(wanted: Value, live: list[Any], at: _Point, ours: Owned) -> Iter
     declared = list(wanted) if isinstance(wanted, list | tuple) else []
     if any(isinstance(item, Unknown) for item in declared):
         return
+    for member in fields.members(ours.tree):
+        if member in live and member not in declared:
+            yield at.item(str(member)).difference(member, None)
     for key, keys in fields.keyed(ours.tree):
         item = next((x for x in live if fields.matches(x, keys)), None)
         if item is None:
@@ -205,7 +208,8 @@ def _may_match(item: object, keys: Mapping[str, Any]) -> bool:
     if not isinstance(item, Mapping):
         return False
     return all(
-        name not in item or isinstance(item[name], Unknown) or item[name] == value for name, value in keys.items()
+        isinstance(item.get(name), Unknown) or item.get(name, fields.DEFAULTS.get(name, value)) == value
+        for name, value in keys.items()
     )
 
 

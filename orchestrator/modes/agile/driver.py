@@ -197,7 +197,7 @@ class AgileDriver:
         with contextlib.suppress(UnreachedError, DriverError):
             self._leases().release(lease)
 
-    def unlock(self, site: str) -> None:
+    def unlock(self) -> None:
         """Take the lease off the cluster, whosever it is. Raises DriverError where that cannot be done."""
         try:
             self._leases().remove()

@@ -28,7 +28,8 @@ KNOWN_KEYS: Mapping[str, tuple[str, ...]] = {
     "hostAliases": ("ip",),
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
 }
-_DEFAULTS = {"protocol": "TCP"}
+# Keys that may be left out when they have this value.
+DEFAULTS: Mapping[str, Any] = {"protocol": "TCP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,16 @@ def keyed(tree: Tree) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield key, json.loads(key[2:])
 
 
+def members(tree: Tree) -> Iterator[Any]:
+    """The members of a set that a tree has."""
+    for key in tree:
+        if key.startswith("v:"):
+            yield json.loads(key[2:])
+
+
 def matches(item: object, keys: Mapping[str, Any]) -> bool:
     """Whether an item of a keyed list has these keys; one that a defaulted key is left out of, too."""
-    return isinstance(item, Mapping) and all(item.get(k, _DEFAULTS.get(k)) == v for k, v in keys.items())
+    return isinstance(item, Mapping) and all(item.get(k, DEFAULTS.get(k)) == v for k, v in keys.items())
 
 
 def list_keys(owned: Sequence[Owned], field: str, items: Sequence[Any]) -> tuple[str, ...]:
@@ -113,4 +121,4 @@ def is_set(owned: Sequence[Owned]) -> bool:
 
 def key_of(item: Mapping[str, Any], keys: Sequence[str]) -> tuple[Any, ...]:
     """An item's own keys, defaulted ones filled in."""
-    return tuple(item.get(k, _DEFAULTS.get(k)) for k in keys)
+    return tuple(item.get(k, DEFAULTS.get(k)) for k in keys)
