@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from orchestrator import desired
 from orchestrator.desired import Desired
@@ -104,7 +104,8 @@ def _known(
 
     What is not there is not known; a machine that does not answer is where it was.
     """
-    machines, objects = {}, {}
+    machines: dict[Address, Mapping[str, Any]] = {}
+    objects: dict[Address, Mapping[str, Any]] = {}
     for unit in units:
         address, seen = unit.address, observed.get(unit.address)
         if isinstance(seen, Present) and seen.facts and seen.stamp is not None:

@@ -72,6 +72,10 @@ class StableDriver:
         """Take the lease off that host."""
         leases.release(self._place, lease)
 
+    def unlock(self) -> None:
+        """Take any lease off the hosts that answered when they were last seen."""
+        leases.unlock(self._place)
+
     def spent(self) -> Tally:
         """Hosts that were asked, and starts of ansible-playbook."""
         return Tally(requests=self._place.requests, ansible_runs=self._place.runs.started)

@@ -53,6 +53,12 @@ def release(place: Place, lease: Lease) -> None:
         place.ask({host: {"do": "lease", "lease": mine, "release": True, "dead": []}})
 
 
+def unlock(place: Place) -> None:
+    """Take it off wherever it is, whoever holds it."""
+    for host in sorted(place.answered):
+        place.ask({host: {"do": "lease", "release": True, "whoever": True, "lease": {"holder": ""}, "dead": []}})
+
+
 def has_ended(holder: str) -> bool:
     """Whether a holder (`user@host pid N started TICKS`) was a process of this computer that is no more."""
     found = _HOLDER.search(holder)

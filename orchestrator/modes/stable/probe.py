@@ -285,7 +285,7 @@ def lease(request: "dict[str, Any]") -> "dict[str, Any]":
         ours = [mine["holder"], *request["dead"]]
         other = held if isinstance(held, dict) and held.get("holder") not in ours else None
         if request.get("release"):
-            if held and not other:
+            if held and (not other or request.get("whoever")):
                 drop(path)
             return {"held": None}
         if other and other["until"] > time.time():
