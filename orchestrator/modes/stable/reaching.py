@@ -19,6 +19,8 @@ from orchestrator.model.observation import Unreachable
 from orchestrator.modes.stable.environment import environment_for
 
 HOST_TIMEOUT_S = 10.0
+# Ansible only warns of an inventory that it does not understand, and goes on without its hosts.
+READ_WHOLE = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True", "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True"}
 INVENTORY_TIMEOUT_S = 120.0
 # The worker gives up on a host itself; we wait longer only for its own start on a busy computer.
 PATIENCE_S = 60.0
@@ -129,7 +131,7 @@ class Reach:
                 stderr=subprocess.PIPE,
                 text=True,
                 cwd=self._root,
-                env=environment_for(self._root, self._scrub),
+                env=environment_for(self._root, self._scrub) | READ_WHOLE,
                 # No terminal: ssh would ask for host keys and passwords there. It ends with its stdin instead.
                 start_new_session=True,
             )

@@ -1,0 +1,227 @@
+"""The parts of the stable mode that need neither hosts nor Ansible's programs."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import os
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orchestrator.errors import DriverError
+from orchestrator.model.address import Address, Mode
+from orchestrator.model.outcome import Result
+from orchestrator.model.values import Secret
+from orchestrator.modes.stable import providers, ready
+from orchestrator.modes.stable.handlers import ALL, journaled, pending_of, write_journal
+from orchestrator.modes.stable.inventory import text_for
+from orchestrator.modes.stable.leases import has_ended
+from orchestrator.modes.stable.runner_worker import message_of
+from orchestrator.modes.stable.runs import Failure, Ran, complaint_of, vars_text
+from orchestrator.modes.stable.scrubbing import scrubbed, scrubber_for
+from orchestrator.modes.stable.site import remove_playbook, why_not_removable
+from orchestrator.modes.stable.verdicts import failed_outcome
+
+ADDRESS = Address("here", "shop", Mode.STABLE, "db", "configuration", "h1")
+
+
+def learns() -> Any:
+    path = Path(providers.__file__).parent / "callback_plugins" / "orchestrator_learns.py"
+    spec = importlib.util.spec_from_file_location("orchestrator_learns", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "secret", ['with "quotes"', "it's", "two\nlines of it", "äöü€€", "a&b=c d", "plain-old-secret"]
+)
+def test_a_secret_is_masked_in_every_form_in_which_it_is_printed(secret: str) -> None:
+    scrub = scrubber_for({"a": [{"b": Secret(secret)}]}, lambda text: text)
+    encoded = base64.b64encode(secret.encode()).decode()
+    for text in (secret, json.dumps({"x": secret}), repr({"x": secret}), encoded):
+        assert "(secret)" in scrub(text)
+        assert secret not in scrub(text)
+
+
+def test_a_short_secret_is_masked_only_where_it_stands_alone() -> None:
+    scrub = scrubber_for({"a": Secret("ok")}, lambda text: text)
+    assert scrub("ok: [book] pin=ok") == "(secret): [book] pin=(secret)"
+
+
+def test_keys_are_scrubbed_too() -> None:
+    assert scrubbed({"s3cr": ["s3cr", 1, None]}, lambda text: text.replace("s3cr", "*")) == {"*": ["*", 1, None]}
+
+
+def test_variables_that_look_like_templates_are_data() -> None:
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_constructor("!unsafe", lambda loader, node: ("unsafe", loader.construct_scalar(node)))
+    text = vars_text({"a": "{{ x }}", "b": {"c d": [1, True, None, 'q"ö']}, "s": Secret("{% y %}")})
+    assert yaml.load(text, Loader) == {
+        "a": ("unsafe", "{{ x }}"),
+        "b": {"c d": [1, True, None, 'q"ö']},
+        "s": ("unsafe", "{% y %}"),
+    }
+
+
+def test_a_machines_variables_are_no_templates() -> None:
+    with pytest.raises(DriverError, match="template"):
+        text_for({"m": {"ansible_host": "{{ lookup('pipe', 'id') }}"}}, {})
+
+
+def test_an_unknown_provider_names_those_there_are(tmp_path: Path) -> None:
+    for name in ("nope", "../../etc", "Static"):
+        with pytest.raises(DriverError, match="there are: lab, static"):
+            providers.load(tmp_path, name)
+
+
+def test_an_estates_own_provider_comes_first(tmp_path: Path) -> None:
+    folder = tmp_path / "providers" / "lab"
+    folder.mkdir(parents=True)
+    for verb in ("observe", "ensure", "remove"):
+        (folder / f"{verb}.yml").write_text("[]")
+    (folder / "provider.yaml").write_text("name: lab\nprovisions: true\nreplaceOn: [image, disk]\n")
+    found = providers.load(tmp_path, "lab")
+    assert (found.folder, found.replace_on) == (folder, {"image", "disk"})
+
+
+@pytest.mark.parametrize(
+    ("manifest", "says"),
+    [
+        ("provision: true", "provision"),
+        ("provisions: 'yes'", "provisions"),
+        ("[]", "mapping"),
+        ("a: [", "cannot be read"),
+    ],
+)
+def test_a_manifest_with_an_error_names_it(tmp_path: Path, manifest: str, says: str) -> None:
+    folder = tmp_path / "providers" / "own"
+    folder.mkdir(parents=True)
+    (folder / "provider.yaml").write_text(manifest)
+    with pytest.raises(DriverError, match=says):
+        providers.load(tmp_path, "own")
+
+
+def test_a_provider_without_its_playbooks_names_them(tmp_path: Path) -> None:
+    folder = tmp_path / "providers" / "own"
+    folder.mkdir(parents=True)
+    (folder / "provider.yaml").write_text("provisions: true")
+    with pytest.raises(DriverError, match=r"observe\.yml, ensure\.yml, remove\.yml"):
+        providers.load(tmp_path, "own")
+
+
+def test_pending_handlers_come_from_the_host_or_else_from_the_journal(tmp_path: Path) -> None:
+    assert pending_of(None, "h1", tmp_path) == []
+    assert pending_of({"token": "t", "pending": ["A"]}, "h1", tmp_path) == ["A"]
+    assert pending_of({"token": "t", "pending": None}, "h1", tmp_path) == [ALL]
+    write_journal(tmp_path, "t", {"h1": ["B"]})
+    assert pending_of({"token": "t", "pending": None}, "h1", tmp_path) == ["B"]
+    assert pending_of({"token": "t", "pending": None}, "h2", tmp_path) == []
+    (tmp_path / "handlers" / "t.json").write_text("{")
+    assert journaled(tmp_path, "t") is None
+
+
+def test_a_dead_process_of_this_computer_holds_nothing() -> None:
+    here = socket.gethostname()
+    born = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    assert not has_ended(f"me@{here} pid {os.getpid()} started {born}")
+    assert has_ended(f"me@{here} pid {os.getpid()} started 1"), "a recycled pid"
+    assert not has_ended(f"me@elsewhere pid {os.getpid()} started 1")
+    assert not has_ended("somebody")
+
+
+def test_a_remove_playbook_lies_in_its_blueprint(tmp_path: Path) -> None:
+    (tmp_path / "bp").mkdir()
+    (tmp_path / "bp" / "gone.yaml").touch()
+    (tmp_path / "outside.yaml").touch()
+    assert remove_playbook(tmp_path, {}, {"label": "bp", "remove": "gone.yaml"}) is not None
+    assert remove_playbook(tmp_path, {}, {"label": "bp", "remove": "../outside.yaml"}) is None
+    why = why_not_removable(tmp_path, {})
+    assert why({"label": "bp"}) == "it has no remove playbook"
+    assert why({"label": "bp", "remove": "x.yaml"}) == "its remove playbook bp/x.yaml is no longer there"
+    assert why({"label": "bp", "remove": "gone.yaml"}) == ""
+
+
+def test_a_verdict_needs_the_hosts_own_plays() -> None:
+    def verdict(ran: Ran) -> Any:
+        return failed_outcome(ADDRESS, "h1", ran, "/blue", "bp")
+
+    assert verdict(Ran(processed={"h1"}, ended=True)) is None
+    assert "no play of the playbook ran" in verdict(Ran(processed={"h2"}, ended=True)).message
+    elsewhere = {"play": "p", "path": "/blue/p.yaml:1", "anywhere": True}
+    assert verdict(Ran(processed={"h1"}, ended=True, unmatched=[elsewhere])) is None
+    nowhere = verdict(Ran(processed={"h1"}, ended=True, unmatched=[{**elsewhere, "anywhere": False}]))
+    assert (nowhere.result, nowhere.where) == (Result.FAILED, "bp/p.yaml:1")
+    assert verdict(Ran(complaint="x /blue/p.yaml:3")).message == "x bp/p.yaml:3"
+    assert verdict(Ran(interrupted=True)).result == Result.INTERRUPTED
+    failure = Failure("T", "/blue/p.yaml:7", "ansible.builtin.copy", "no")
+    failed = verdict(Ran(processed={"h1"}, failed={"h1"}, ended=True, failures={"h1": failure}))
+    assert (failed.task, failed.where, failed.message) == ("T", "bp/p.yaml:7", "ansible.builtin.copy: no")
+
+
+def test_the_last_error_of_ansible_is_the_complaint() -> None:
+    log = "[WARNING]: x\n[ERROR]: conflicting action\nOrigin: /a.yaml:3:5\n\n3 x\n"
+    assert complaint_of(log) == "conflicting action\nOrigin: /a.yaml:3:5"
+    assert complaint_of("PLAY [all]") == ""
+
+
+def test_a_failed_command_says_its_exit_code_and_output() -> None:
+    assert message_of({"msg": "non-zero return code", "rc": 3, "stderr": "bad", "stdout": ""}) == "exit code 3\nbad"
+    assert message_of({"censored": "x", "changed": True}) == "its output is hidden by no_log"
+
+
+def test_what_a_task_manages_and_what_it_sets_each_time() -> None:
+    thing_of, merged = learns().thing_of, learns().merged
+    conf = thing_of("template", {"dest": "/etc/x", "mode": "0640", "content": "s"}, {"dest": "/etc/x", "checksum": "c"})
+    assert conf == {"path": "/etc/x", "scope": "whole", "enforced": ["mode", "type", "content", "size"]}
+    assert thing_of("copy", {"dest": "/srv/"}, {"dest": "/srv/"}) is None
+    assert thing_of("copy", {"dest": "/srv", "src": "folder"}, {"dest": "/srv", "changed": True}) is None
+    once = thing_of("copy", {"dest": "/etc/x", "force": False}, {"dest": "/etc/x", "checksum": "c"})
+    assert (once["scope"], once["enforced"]) == ("meta", ["type"])
+    assert thing_of("file", {"path": "/x", "state": "absent"}, {"path": "/x", "state": "absent"})["scope"] == "absent"
+    link = thing_of("file", {"path": "/x", "state": "link", "src": "/y"}, {"dest": "/x", "state": "link"})
+    assert link["enforced"] == ["type", "target"]
+    mode = thing_of("file", {"path": "/etc/x", "owner": "root"}, {"path": "/etc/x", "state": "file"})
+    assert merged(conf, mode)["scope"] == "whole"
+    assert merged(conf, mode)["enforced"] == ["content", "mode", "owner", "size", "type"]
+    gone = thing_of("file", {"path": "/etc/x", "state": "absent"}, {"path": "/etc/x", "state": "absent"})
+    assert merged(conf, gone) == gone
+    assert merged(gone, conf) == conf
+
+
+class Server(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/ok" else 503)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def test_ports_and_pages_are_tried_from_here() -> None:
+    server = HTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = server.server_address[1]
+    page = {"http": {"port": port, "path": "/ok", "status": 200, "tls": False}, "within": 1.0}
+    assert ready.why_not_ready([{"tcp": port}, page], "127.0.0.1") == ""
+    assert ready.why_not_ready([{"http": {"port": port, "path": "/"}}], "127.0.0.1") == f"http {port}/: answers 503"
+    server.shutdown()
+    server.server_close()
+    assert ready.why_not_ready([{"tcp": port}, page], "127.0.0.1") == (
+        f"tcp {port}: connection refused; http {port}/ok: connection refused"
+    )
+    told: list[str] = []
+    why = ready.wait([{"tcp": port, "within": 1.2}], "127.0.0.1", lambda commands: [""], told.append)
+    assert why == f"not ready within 1.2 s: tcp {port}: connection refused"
+    assert told == [f"waiting: tcp {port}: connection refused"] * 2
