@@ -19,7 +19,7 @@ In inputs, {$secret: X} is a secret and {$unknown: ADDRESS} is not known yet.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,12 @@ class Case:
             adopting=frozenset(Address.parse(text) for text in self.data.get("adopting", [])),
         )
         do = self.data.get("do", "plan")
-        return {"plan": lambda p: p, "destroy": planning.destroy, "drifted": planning.drifted}[do](made)
+        views: dict[str, Callable[[Plan], Plan]] = {
+            "plan": lambda plan: plan,
+            "destroy": planning.destroy,
+            "drifted": planning.drifted,
+        }
+        return views[do](made)
 
     def _answered(self) -> set[tuple[str, Mode]] | None:
         pairs = self.data.get("answered")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,7 @@ def plan_with(action: Action, address: str = WEB) -> Plan:
     return Plan("acme", ESTATE, (Change(Address.parse(address), action, "because", wave=int(action.acts)),))
 
 
-def plan_of(units: list[Unit], seen: dict[str, Observation], scope: Scope = EVERYTHING) -> Plan:
+def plan_of(units: list[Unit], seen: Mapping[str, Observation], scope: Scope = EVERYTHING) -> Plan:
     return planning.plan(
         estate="acme",
         estate_id=ESTATE,
@@ -137,7 +139,12 @@ def test_saved_plan_of_another_estate_or_no_plan_at_all_is_refused() -> None:
     made = plan_of([unit(WEB)], {WEB: Absent()})
     with pytest.raises(StalePlanError, match="not of other"):
         saved.check_fresh(saved.save(made), replace(made, estate="other", estate_id="2"))
-    for data in ({}, {"estate": {}, "changes": [1], "scope": {}}, {"estate": {}, "changes": [], "scope": {}}):
+    wrong: list[dict[str, Any]] = [
+        {},
+        {"estate": {}, "changes": [1], "scope": {}},
+        {"estate": {}, "changes": [], "scope": {}},
+    ]
+    for data in wrong:
         with pytest.raises(StalePlanError):
             saved.check_fresh(data, made)
         with pytest.raises(StalePlanError):

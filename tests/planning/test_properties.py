@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -48,7 +49,7 @@ def units(draw: st.DrawFn) -> list[Unit]:
     for index, text in enumerate(chosen):
         earlier = [one for one in chosen[:index] if one[0] == text[0]]
         needs = draw(st.lists(st.sampled_from(earlier), unique=True, max_size=2)) if earlier else []
-        value = draw(st.sampled_from([1, 2, Secret("s3cret"), None]))
+        value: Any = draw(st.sampled_from([1, 2, Secret("s3cret"), None]))
         if value is None and needs:
             value = Unknown("string", frozenset({needs[0]}))
         made.append(unit(text, {"vars.x": value}, needs=needs, protected=draw(st.sampled_from([False] * 9 + [True]))))
