@@ -53,10 +53,14 @@ class Inventory:
     lock = threading.Lock()
 
     def __init__(self, path: str) -> None:
-        self.complaints: list[str] = []
         with Inventory.lock:
             self.loader = _loader()
-            self.manager = InventoryManager(loader=self.loader, sources=[path])
+            try:
+                self.manager = InventoryManager(loader=self.loader, sources=[path])
+            except AnsibleError:
+                if path.endswith((".yml", ".yaml", ".json")):
+                    self.loader.load_from_file(path)  # this one says where
+                raise
             self.variables = VariableManager(loader=self.loader, inventory=self.manager)
 
     def hosts(self) -> dict[str, dict[str, Any]]:
@@ -240,7 +244,8 @@ def _label(connection: Any, name: str) -> str:
 
 
 def _sentence(error: AnsibleError) -> str:
-    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    context = str(getattr(error, "_formatted_source_context", None) or "").splitlines()[:1]
+    return " ".join(line.strip() for line in [*str(error).splitlines(), *context] if line.strip())
 
 
 def _end() -> None:
