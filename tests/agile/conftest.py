@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,25 @@ def estate(lab_kubeconfig: Path, tmp_path: Path, kubectl: Callable[..., str]) ->
         kubectl("delete", "--wait=false", *names)
 
 
-def _driver(kubeconfig: Path, scratch: Path, estate_id: str, **more: Any) -> AgileDriver:
+@pytest.fixture
+def estate_again(estate: Estate, tmp_path: Path) -> Iterator[Callable[..., Estate]]:
+    """The same estate with nothing but the cluster in common, or with what is given."""
+    made: list[Estate] = []
+
+    def again(**more: Any) -> Estate:
+        site = replace(estate.driver._site, scratch=tmp_path / f"again-{len(made)}")
+        if "passphrase" in more:
+            word = more.pop("passphrase")
+            more["passphrase"] = lambda: word
+        made.append(Estate(AgileDriver(replace(site, **more)), estate.kubectl))
+        return made[-1]
+
+    yield again
+    for one in made:
+        one.driver.close()
+
+
+def _driver(kubeconfig: Path, scratch: Path, estate_id: str) -> AgileDriver:
     from orchestrator import toolchain
 
     def pulumi() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -62,6 +63,14 @@ class Estate:
     @property
     def id(self) -> str:
         return self.driver._site.estate_id
+
+    @property
+    def scratch(self) -> Path:
+        return self.driver._site.scratch
+
+    def field(self, namespace: str, what: str, path: str) -> str:
+        """A field of a live object, as kubectl prints it."""
+        return self.kubectl("-n", namespace, "get", what, "-o", f"jsonpath={path}")
 
     def observe(self, units: list[Unit]) -> Observed:
         return self.driver.observe(units, [])
