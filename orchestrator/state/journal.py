@@ -56,10 +56,16 @@ def _rows(connection: Connection, rows: Sequence[Any], now: float) -> list[RunRo
             started=row.started,
             ended=row.ended,
             result=row.result if row.ended is not None or row.run in live or is_alive(row.holder) else "interrupted",
-            counts=row.counts,
+            counts=row.counts if row.ended is not None else _counted(connection, row.run),
         )
         for row in rows
     ]
+
+
+def _counted(connection: Connection, run: int) -> dict[str, int]:
+    """How many steps of a run without an end have ended which way so far."""
+    query = select(steps.c.result, func.count()).where(steps.c.run == run).group_by(steps.c.result)
+    return {result or "not ended": count for result, count in connection.execute(query).all()}
 
 
 def _with_steps(connection: Connection, run: RunRow) -> RunRow:

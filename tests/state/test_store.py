@@ -106,6 +106,7 @@ def test_a_run_without_end_is_interrupted_unless_it_holds_a_lease(store: Store, 
     assert store.run(run).result == "interrupted"
     [left] = store.unfinished()
     assert [step.address for step in left.steps] == [str(WEB)]
+    assert left.counts == {"not ended": 1}
 
 
 def test_a_site_is_changed_by_one_at_a_time(store: Store, clock: Clock) -> None:
