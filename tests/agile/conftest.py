@@ -48,7 +48,7 @@ def kubectl(lab_kubeconfig: Path) -> Callable[..., str]:
 @pytest.fixture
 def estate(lab_kubeconfig: Path, tmp_path: Path, kubectl: Callable[..., str]) -> Iterator[Estate]:
     """An estate of its own, whose namespaces are removed at the end."""
-    it = Estate(_driver(lab_kubeconfig, tmp_path / "with space" / "lab", str(uuid.uuid4())), kubectl)
+    it = Estate(made(lab_kubeconfig, tmp_path / "with space" / "lab", str(uuid.uuid4())), kubectl)
     yield it
     it.driver.close()
     names = kubectl("get", "namespaces", "-l", f"orchestrator.dev/estate={it.id}", "-o", "name").split()
@@ -74,7 +74,8 @@ def estate_again(estate: Estate, tmp_path: Path) -> Iterator[Callable[..., Estat
         one.driver.close()
 
 
-def _driver(kubeconfig: Path, scratch: Path, estate_id: str) -> AgileDriver:
+def made(kubeconfig: Path, scratch: Path, estate_id: str) -> AgileDriver:
+    """A driver on the lab."""
     from orchestrator import toolchain
 
     def pulumi() -> Path:
