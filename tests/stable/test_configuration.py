@@ -293,3 +293,73 @@ def test_a_secret_is_on_the_host_and_nowhere_else(database: Any, tools: Any, tmp
         for name in files:
             if name.endswith(".json"):
                 assert not [form for form in raw if form in Path(folder, name).read_bytes()]
+
+
+def test_a_host_whose_play_was_broken_off_because_of_another_is_not_done(estate: Any, tools: Any) -> None:
+    estate.write(
+        "play.yaml",
+        """
+        - hosts: all
+          gather_facts: false
+          any_errors_fatal: true
+          tasks:
+            - name: One cannot
+              ansible.builtin.command: test {{ inventory_hostname }} = h1
+            - name: Never begun
+              ansible.builtin.copy: {content: x, dest: "{{ base }}/x"}
+        """,
+    )
+    outcomes = tools.apply(estate.driver(), [estate.unit("h1"), estate.unit("h2")])
+    assert (outcomes["h2"].result, outcomes["h2"].task) == (Result.FAILED, "One cannot")
+    assert outcomes["h1"].result == Result.FAILED
+    assert outcomes["h1"].message == "its play was broken off because of h2"
+
+
+def test_plays_on_localhost_run_and_their_failure_fails_the_hosts(estate: Any, tools: Any) -> None:
+    play = """
+        - hosts: localhost
+          gather_facts: false
+          tasks:
+            - name: Here
+              ansible.builtin.command: test -e {root}/mended
+        - hosts: all
+          gather_facts: false
+          tasks: [{{ansible.builtin.copy: {{content: x, dest: "{{{{ base }}}}/x"}}}}]
+    """
+    estate.write("play.yaml", play.format(root=estate.root))
+    driver, unit = estate.driver(), estate.unit("h1")
+    outcome = tools.apply(driver, [unit])["h1"]
+    assert (outcome.result, outcome.task, outcome.where) == (Result.FAILED, "Here", "bp/play.yaml:4")
+    (estate.root / "mended").touch()
+    assert tools.apply(driver, [unit])["h1"].result == Result.DONE
+
+
+def test_what_a_run_teaches_is_counted_and_what_is_elsewhere_is_left_out(estate: Any, tools: Any) -> None:
+    estate.write(
+        "play.yaml",
+        """
+        - hosts: all
+          gather_facts: false
+          tasks:
+            - {name: loop, ansible.builtin.copy: {content: "{{ item }}", dest: "{{ base }}/{{ item }}"}, loop: [a, b]}
+            - {name: hidden, ansible.builtin.copy: {content: x, dest: "{{ base }}/c"}, no_log: true}
+            - {name: gone, ansible.builtin.file: {path: "{{ base }}/d", state: absent}}
+            - {name: elsewhere, ansible.builtin.copy: {content: x, dest: "{{ base }}/e"}, delegate_to: h2}
+            - {name: only looked, ansible.builtin.copy: {content: x, dest: "{{ base }}/f"}, check_mode: true}
+            - {name: a command, ansible.builtin.command: "true"}
+            - {name: a question, ansible.builtin.command: "true", changed_when: false}
+            - {name: skipped, ansible.builtin.command: "true", when: false}
+        """,
+    )
+    driver, unit = estate.driver(), estate.unit("h1")
+    outcome = tools.apply(driver, [unit])["h1"]
+    assert outcome.result == Result.DONE, outcome
+    assert outcome.coverage is not None
+    assert (outcome.coverage.verified, outcome.coverage.total) == (3, 4)
+    assert outcome.coverage.unverified == ("a command",)
+    base = estate.host("h1")
+    for name in "abcef":
+        (base / name).write_text("changed")
+    (base / "d").touch()
+    found = tools.present(driver.observe([unit], []), unit).differences
+    assert sorted(d.path for d in found) == [f"{base}/a content", f"{base}/b content", f"{base}/c content", f"{base}/d"]

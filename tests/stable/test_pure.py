@@ -165,6 +165,10 @@ def test_a_verdict_needs_the_hosts_own_plays() -> None:
     assert (nowhere.result, nowhere.where) == (Result.FAILED, "bp/p.yaml:1")
     assert verdict(Ran(complaint="x /blue/p.yaml:3")).message == "x bp/p.yaml:3"
     assert verdict(Ran(interrupted=True)).result == Result.INTERRUPTED
+    broken = verdict(Ran(processed={"h1", "h2"}, failed={"h2"}, ended=True, stopped=frozenset({"h1", "h2"})))
+    assert broken.message == "its play was broken off because of h2"
+    local = Ran(failed={"localhost"}, ended=True, failures={"localhost": Failure("L", "/blue/p.yaml:2", "", "no")})
+    assert (verdict(local).task, verdict(local).where) == ("L", "bp/p.yaml:2")
     failure = Failure("T", "/blue/p.yaml:7", "ansible.builtin.copy", "no")
     failed = verdict(Ran(processed={"h1"}, failed={"h1"}, ended=True, failures={"h1": failure}))
     assert (failed.task, failed.where, failed.message) == ("T", "bp/p.yaml:7", "ansible.builtin.copy: no")

@@ -141,7 +141,7 @@ class Configurations:
                 text="" if playbook else _playbook_of(spec.get("roles")),
                 inventory=self._place.inventory,
                 hosts="" if self._place.inventory else self._place.inventory_text(),
-                limit=tuple(job.host for job in jobs),
+                limit=self._place.limit_to(job.host for job in jobs),
                 vars=values,
                 roles=(folder / "roles",),
                 plugins=self._place.provider.plugins,

@@ -66,6 +66,11 @@ class Place:
             groups.setdefault(machine.workload, []).append(machine.name)
         return text_for({name: machine.vars for name, machine in self.machines.items()}, groups)
 
+    def limit_to(self, hosts: Iterable[str]) -> tuple[str, ...]:
+        """What a run for these hosts is limited to: plays for the implicit localhost run too."""
+        implicit = () if "localhost" in self.listed() else ("localhost",)
+        return (*hosts, *implicit)
+
     def address_of(self, host: str) -> str:
         """Where a host's ports are. Raises DriverError where the inventory cannot be read."""
         if self.provider.provisions:

@@ -60,7 +60,7 @@ class Removals:
                 path=playbook,
                 inventory=self._place.inventory,
                 hosts="" if self._place.inventory else self._place.inventory_text(),
-                limit=tuple(_host(change) for change in there),
+                limit=self._place.limit_to(_host(change) for change in there),
                 roles=(folder / "roles",),
                 plugins=self._place.provider.plugins,
             )

@@ -68,6 +68,7 @@ class Ran:
     texts     what was printed: (host or None, text)
     learnt    host -> {"things", "verified", "total", "unverified"}
     unmatched the plays that matched no host of the limit: {"play", "path", "anywhere"}
+    stopped   hosts that were dropped from a play; `unstarted` are the plays that never began
     data      what set_stats gave
     ended     whether it came to its end; if not, `complaint` says why, and `interrupted` whether we ended it
     """
@@ -79,6 +80,8 @@ class Ran:
     texts: list[tuple[str | None, str]] = field(default_factory=list)
     learnt: Mapping[str, Any] = field(default_factory=dict)
     unmatched: Sequence[Mapping[str, Any]] = ()
+    stopped: frozenset[str] = frozenset()
+    unstarted: Sequence[str] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     ended: bool = False
     interrupted: bool = False
@@ -227,6 +230,7 @@ def _tell(ran: Ran, one: Mapping[str, Any], watch: Watch) -> None:
     elif kind == "end":
         learnt = one["learnt"] or {}
         ran.learnt, ran.unmatched = learnt.get("hosts") or {}, learnt.get("unmatched") or ()
+        ran.stopped, ran.unstarted = frozenset(learnt.get("stopped") or ()), learnt.get("unstarted") or ()
         ran.ended = bool(learnt) or bool(ran.processed)
 
 

@@ -6,6 +6,8 @@ from orchestrator.model.address import Address
 from orchestrator.model.outcome import Outcome, Result
 from orchestrator.modes.stable.runs import Failure, Ran
 
+CONTROLLER = "localhost"  # where plays for `localhost` run; all hosts of the run depend on them
+
 
 def failed_outcome(address: Address, host: str, ran: Ran, folder: str, label: str) -> Outcome | None:
     """The outcome of a host that is not done; None where its plays have all ended well.
@@ -13,12 +15,13 @@ def failed_outcome(address: Address, host: str, ran: Ran, folder: str, label: st
     `folder` is the blueprint's folder, `label` what a person calls it.
     """
     log = ran.log(host)
-    failure = ran.failures.get(host, Failure())
+    blamed = CONTROLLER if CONTROLLER in ran.failed and host not in ran.failed | ran.unreachable else host
+    failure = ran.failures.get(blamed, Failure())
     where = _named(failure.where, folder, label)
     if host in ran.unreachable:
         message = failure.message.splitlines()[-1] if failure.message else "did not answer"
         return Outcome(address, Result.UNREACHABLE, message, failure.task, where, log)
-    if host in ran.failed:
+    if blamed in ran.failed:
         action = f"{failure.action}: " if failure.action else ""
         return Outcome(address, Result.FAILED, f"{action}{failure.message}", failure.task, where, log)
     if not ran.ended:
@@ -29,6 +32,9 @@ def failed_outcome(address: Address, host: str, ran: Ran, folder: str, label: st
         place = _named(str(nowhere[0]["path"]), folder, label)
         message = f"play `{nowhere[0]['play']}` matches no host of the inventory; check its `hosts:`"
         return Outcome(address, Result.FAILED, message, where=place, log=log)
+    if host in ran.stopped or ran.unstarted or (ran.failed | ran.unreachable and host not in ran.processed):
+        others = ", ".join(sorted(ran.failed | ran.unreachable)) or "others"
+        return Outcome(address, Result.FAILED, f"its play was broken off because of {others}", where=where, log=log)
     if host not in ran.processed:
         message = "no play of the playbook ran on this host; check their `hosts:`"
         return Outcome(address, Result.FAILED, message, where=_where(ran, folder, label), log=log)

@@ -4,7 +4,8 @@
   secrets: only the keys in `KEYS` are ever looked at, and only paths, names and aspects leave this file.
 - The handlers that were notified and have not run. They are written down at every step, before the task that may notify
   them starts, so that whatever kills the run, the next one knows; those of an earlier run are notified again.
-- Plays whose hosts match nothing in the whole inventory.
+- Plays whose hosts match nothing in the whole inventory, and hosts that were dropped from a play because another host
+  failed (any_errors_fatal, run_once): Ansible counts no failure for them.
 
 It works in the folder that ORCHESTRATOR_RUN names: reads `orders.json`, writes `learnt.json` at the end and the
 handlers' journal to the path that the orders give. It also lets the run die with whoever started it.
@@ -148,12 +149,19 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
         orders = json.loads((self.folder / "orders.json").read_text())
         self.handlers = Handlers(Path(orders["journal"]), orders["token"], orders["carried"])
         self.play: Any = None
-        self.plays: list[dict[str, Any]] = []
+        self.plays: list[Any] = []
+        self.unmatched: list[dict[str, Any]] = []
+        self.unstarted: list[str] = []
         self.things: dict[str, dict[str, dict[str, Any]]] = {}
         self.tasks: dict[str, dict[str, dict[str, Any]]] = {}
 
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        self.unstarted = [play.get_path() for play in playbook.get_plays()]
+
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self.play = play
+        self.plays.append(play)
+        self.unstarted = [path for path in self.unstarted if path != play.get_path()]
         carried = {host: names for host, names in self.handlers.pending.items() if names}
         for handler in self._handlers() if carried else ():
             names = self._names(handler)
@@ -165,7 +173,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
         pattern = self.play.hosts
         inventory = self.play.get_variable_manager()._inventory
         anywhere = bool(inventory.get_hosts(pattern, ignore_limits=True, ignore_restrictions=True))
-        self.plays.append({"play": self.play.get_name(), "path": self.play.get_path(), "anywhere": anywhere})
+        self.unmatched.append({"play": self.play.get_name(), "path": self.play.get_path(), "anywhere": anywhere})
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         self.handlers.starts(host.get_name(), self._notified(task.notify))
@@ -195,7 +203,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
                 "total": len(counted),
                 "unverified": sorted({task["name"] for task in counted if not task["verified"]}),
             }
-        (self.folder / "learnt.json").write_text(json.dumps({"hosts": hosts, "unmatched": self.plays}))
+        dropped = sorted({str(host) for play in self.plays for host in play._removed_hosts})
+        told = {"hosts": hosts, "unmatched": self.unmatched, "stopped": dropped, "unstarted": self.unstarted}
+        (self.folder / "learnt.json").write_text(json.dumps(told))
 
     def _settle(self, result: Any) -> None:
         """A task has ended well or was skipped on a host."""
