@@ -18,12 +18,10 @@ from orchestrator.model.source import Diagnostic, Source
 def check(loaded: Loaded) -> tuple[Diagnostic, ...]:
     """All diagnostics, each once, in the order of files and lines."""
     resolver = Resolver(loaded, Known(), {})
-    found: set[Diagnostic] = set()
     for key in loaded.blueprints:
         blueprint, templates = resolver.blueprint(key)
-        found.update(_manifests(blueprint, templates))
-    found.update(resolver.run(None).diagnostics)
-    found.update(_types_at_sites(loaded, resolver))
+        resolver.told.update(_manifests(blueprint, templates))
+    found = {*resolver.told, *resolver.run(None).diagnostics, *_types_at_sites(loaded, resolver)}
     return tuple(sorted(found))
 
 

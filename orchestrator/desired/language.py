@@ -52,12 +52,9 @@ class Language:
     def compile(self, text: str, roots: frozenset[str]) -> Compiled | list[Wrong]:
         """The expression, or all that is wrong with it; only names that begin with one of `roots` may be used."""
         try:
-            serialized = _untyped().compile(text, disable_check=True).serialize()
-            parsed = tree.read(serialized, text)
+            parsed = tree.read(_untyped().compile(text, disable_check=True).serialize(), text)
         except RuntimeError as error:
-            return [Wrong(*each) for each in messages.compile_errors(str(error), text)][:1] or [_unclear(error)]
-        except tree.TooDeep:
-            return [Wrong(0, "the expression is nested too deeply", "split it")]
+            return [_first(error, text)]
         references, wrong = self.names.resolve(parsed.chains, roots, text)
         if wrong:
             return wrong
@@ -82,7 +79,7 @@ class Language:
         try:
             return environment.compile(text)
         except RuntimeError as error:
-            return [Wrong(*each) for each in messages.compile_errors(str(error), text)][:1] or [_unclear(error)]
+            return [_first(error, text)]
 
     def _environment(self, shape: tuple[tuple[str, str], ...] | None) -> Any:
         """The library's environment; with a site's values typed where their shape is given."""
@@ -189,8 +186,10 @@ def _tainted(value: Value, sources: Mapping[Reference, Value]) -> Value:
     return mapped(value, lambda leaf: Secret(leaf, label))  # type: ignore[no-any-return]
 
 
-def _unclear(error: RuntimeError) -> Wrong:
-    return Wrong(0, f"not a valid expression: {str(error)[:200]}", "")
+def _first(error: RuntimeError, text: str) -> Wrong:
+    """The first error of the compiler; the others mostly follow from it."""
+    found = next(messages.compile_errors(str(error), text), None)
+    return Wrong(*found) if found else Wrong(0, *messages.unclear_error(str(error)))
 
 
 _CEL = {"string": "STRING", "secret": "STRING", "integer": "INT", "number": "DOUBLE", "boolean": "BOOL"}

@@ -10,6 +10,8 @@ from orchestrator.documents.validation import did_you_mean
 
 MACHINE = ("name", "address")
 
+TOO_DEEP = ("the expression is nested too deeply", "split it, with an output in between")
+
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _OVERLOAD = re.compile(
     r"found no matching overload for '([^']*)' applied to '([^']*)'|.*No matching overloads found ?: (\S+?)(\(.*\))"
@@ -42,6 +44,11 @@ def compile_errors(message: str, text: str) -> Iterator[tuple[int, str, str]]:
             yield offset + 1, *_words(what, text)  # it tells the dot before the field
 
 
+def unclear_error(message: str) -> tuple[str, str]:
+    """What is wrong where the compiler names no place."""
+    return TOO_DEEP if "recursion" in message else (f"not a valid expression: {message[:200]}", "")
+
+
 def evaluation_error(message: str) -> str:
     """What went wrong while an expression was computed."""
     if found := _NO_KEY.search(message):
@@ -65,6 +72,8 @@ def _words(what: str, text: str) -> tuple[str, str]:
         return f"unknown function `{found[1]}`", ""
     if what.startswith("Syntax error"):
         return _syntax(what, text)
+    if "recursion" in what:
+        return TOO_DEEP
     return what[:200], ""
 
 

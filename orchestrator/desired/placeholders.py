@@ -41,7 +41,7 @@ class Placeholder:
 
 
 _REFUSED = """
-    str bool len iter next contains getitem call hash eq ne lt le gt ge add radd sub rsub mul rmul truediv rtruediv
+    str bool len iter contains getitem call hash eq ne lt le gt ge add radd sub rsub mul rmul truediv rtruediv
     floordiv rfloordiv mod rmod pow rpow neg pos abs int float index round format reversed and or xor html
 """
 for _name in _REFUSED.split():
@@ -96,7 +96,7 @@ class Slots:
     def what(self, placeholder: Placeholder) -> str:
         """Why it is a placeholder, in words."""
         found = [self._slots[token].value for token in self._tokens(placeholder._text)]
-        return "not known yet" if any(isinstance(value, Unknown) for value in found) else "secret"
+        return "secret" if all(has_secret(value) for value in found) else "not known yet"
 
     def as_json(self, value: Any) -> Any:
         """`tojson`: a text, or a placeholder where one is in the value."""

@@ -43,11 +43,12 @@ def resolve(
 
 @dataclass(slots=True)
 class Resolver:
-    """Resolves an estate; each blueprint is compiled once."""
+    """Resolves an estate; each blueprint is compiled once. `told` is what was found wrong before."""
 
     loaded: Loaded
     known: Known
     secrets: Mapping[SecretRef, Secret]
+    told: set[Diagnostic] = field(default_factory=set)
     blueprints: dict[tuple[str, str], tuple[Blueprint, Templates]] = field(default_factory=dict)
     places: dict[Diagnostic, list[str]] = field(default_factory=dict)  # where each was found, as `shop at lab`
     resolved: dict[str, list[str]] = field(default_factory=dict)  # a blueprint's label -> where it was resolved
@@ -118,7 +119,7 @@ class Resolver:
         """What was found wrong; with the places, where it is not wrong at all places of the blueprint."""
         everywhere = [set(places) for places in self.resolved.values()]
         for diagnostic, places in self.places.items():
-            if set(places) in everywhere and len(places) > 1:
+            if diagnostic in self.told or set(places) in everywhere:
                 yield diagnostic
                 continue
             more = f" and {len(places) - 1} more" if len(places) > 1 else ""

@@ -21,32 +21,34 @@ MAX_MACHINES = 10_000
 
 
 def resolve(here: Here, ref: Ref) -> None:
-    """The workload's machines, units and outputs."""
+    """The workload's machines, units and outputs; nothing where its machines cannot be told."""
     workload = here.blueprint.stable[ref[1]]
-    here.machines[ref[1]] = _machines(here, ref, workload)
-    here.units[ref] = _machine_units(here, ref, workload)
-    here.units[ref] += _configurations(here, ref, workload)
+    machines = _machines(here, ref, workload)
+    if machines is None:
+        return
+    here.machines[ref[1]] = machines
+    here.units[ref] = [*_machine_units(here, ref, workload), *_configurations(here, ref, workload)]
     lookup = here.lookup(ref)
     here.outputs[ref] = {name: each.value(lookup, here.report) for name, each in workload.outputs.items()}
 
 
-def _machines(here: Here, ref: Ref, workload: Stable) -> list[Machine]:
+def _machines(here: Here, ref: Ref, workload: Stable) -> list[Machine] | None:
     count = workload.count.value(here.lookup(ref), here.report)
+    source = workload.count.source
     if isinstance(count, Unknown | Secret):
-        if count == Unknown("integer"):  # a parameter that is missing, which is told already
-            return []
-        here.report(Diagnostic(workload.count.source, "the number of machines must be known and plain"))
-        return []
+        if count != Unknown("integer"):  # that is a parameter that is missing, which is told already
+            here.report(Diagnostic(source, "the number of machines must be known and plain"))
+        return None
     if not isinstance(count, int) or not 0 <= count <= MAX_MACHINES:
-        here.report(Diagnostic(workload.count.source, f"`count` must be between 0 and {MAX_MACHINES}, not {count}"))
-        return []
+        here.report(Diagnostic(source, f"`count` must be between 0 and {MAX_MACHINES}, not {count}"))
+        return None
     if provisions(here.site.model):
         return provisioned(here.site_name, here.placement, ref[1], count, here.known)
     try:
-        return static(here.site, ref[1], count, workload.count.source, here.known)
+        return static(here.site, ref[1], count, source, here.known)
     except Unbound as unbound:
         here.report(unbound.diagnostic)
-        return []
+        return None
 
 
 def _machine_units(here: Here, ref: Ref, workload: Stable) -> list[Unit]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import functools
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
+from types import GeneratorType, TracebackType
 from typing import Any
 
 import jinja2
@@ -77,6 +77,8 @@ class Templates:
         try:
             with self._environment.using(slots):
                 return _printed(template, context, slots)
+        except TemplateFailed:
+            raise
         except Exception as error:  # noqa: BLE001 - a template can raise whatever Python can
             raise _failed(error, name, variables) from None
 
@@ -89,10 +91,11 @@ def _printed(template: jinja2.Template, context: Any, slots: Slots) -> Rendered:
     running: Any = template.root_render_func(context)
     for each in running:
         piece = slots.shown(each)
+        line = template.get_corresponding_lineno(running.gi_frame.f_lineno)
         size += len(piece)
         if size > MAX_RENDERED:
-            raise jinja2.TemplateRuntimeError(f"it renders more than {MAX_RENDERED >> 20} MiB")
-        line = template.get_corresponding_lineno(running.gi_frame.f_lineno)
+            what = f"it renders more than {MAX_RENDERED >> 20} MiB"
+            raise TemplateFailed(str(template.name), line, what, "split the file")
         if not lines:
             lines.append(line)
         elif pieces and pieces[-1].endswith("\n"):
@@ -208,7 +211,7 @@ class _Environment(SandboxedEnvironment):
 
         @functools.wraps(function)
         def lifted(*given: Any, **options: Any) -> Any:
-            arguments = [list(each) if isinstance(each, Iterator) else each for each in given]
+            arguments = [list(each) if isinstance(each, GeneratorType) else each for each in given]
             if next(placeholders([*arguments, *options.values()]), None) is None:
                 return function(*arguments, **options)
             names = list(options)

@@ -43,10 +43,6 @@ class Chain:
         return tuple(keys)
 
 
-class TooDeep(Exception):  # noqa: N818 - becomes a diagnostic
-    """An expression is nested too deeply."""
-
-
 @dataclass(frozen=True, slots=True)
 class Tree:
     """What an expression refers to; `whole` if it is nothing but one chain."""
@@ -56,16 +52,11 @@ class Tree:
 
 
 def read(serialized: bytes, text: str) -> Tree:
-    """The tree of an expression that was compiled without checking; `text` is what was compiled. Raises TooDeep."""
-    from google.protobuf.message import DecodeError
-
+    """The tree of an expression that was compiled without checking; `text` is what was compiled."""
     parsed = _messages()["ParsedExpr"]()
     wrapped = _messages()["Any"]()
     wrapped.ParseFromString(serialized)
-    try:
-        parsed.ParseFromString(wrapped.value)
-    except DecodeError as error:  # what the library bounds is the depth
-        raise TooDeep from error
+    parsed.ParseFromString(wrapped.value)
     reader = _Reader(dict(parsed.source_info.positions), text)
     chains = tuple(reader.visit(parsed.expr, frozenset()))
     kind = parsed.expr.WhichOneof("kind")
