@@ -28,6 +28,7 @@ def carry_out(
 ) -> RunSummary:
     """Run a plan that was shown, telling the view; without `stop`, signals end it in good order."""
     started = time.monotonic()
+    _end_interrupted(it)
 
     def go(stop: Stop) -> RunResult:
         return execute(it.world, shown, planner or it.plan, view, kind=kind, stop=stop)
@@ -49,6 +50,13 @@ def carry_out(
     )
     view.finished(summary)
     return summary
+
+
+def _end_interrupted(it: Session) -> None:
+    """Say which earlier runs were killed, and close their books: this one goes on from what is there."""
+    for run in it.world.store.unfinished():
+        click.echo(f"Run {run.run} was interrupted; this one goes on from what is there.", err=True)
+        it.world.store.end_run(run.run, "interrupted", run.counts or {})
 
 
 def counts(result: RunResult, shown: Plan) -> dict[Result, int]:

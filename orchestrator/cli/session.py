@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator import desired, documents, planning
 from orchestrator.cli.drivers import Maker, blueprint_folders, drivers_for
+from orchestrator.cli.places import remember_places
 from orchestrator.cli.secrets import read_secrets, scrubber
 from orchestrator.desired import selectors
 from orchestrator.documents.loaded import Loaded
@@ -59,11 +60,12 @@ class Session:
     def plan(self, scope: Scope | None = None, *, adopting: frozenset[Address] = frozenset()) -> Plan:
         """See, and say what to do."""
         scope = scope or self.scope
-        sight = self.look(scope)
-        return self.plan_of(sight, scope, adopting=adopting)
+        made = self._plan(self.look(scope), scope, adopting)
+        for address in planning.gone(made):
+            self.world.store.forget(address, None)
+        return made
 
-    def plan_of(self, sight: Sight, scope: Scope, *, adopting: frozenset[Address] = frozenset()) -> Plan:
-        """What to do, given what was seen."""
+    def _plan(self, sight: Sight, scope: Scope, adopting: frozenset[Address]) -> Plan:
         sites = reached(self.loaded, scope)
         return planning.settle(
             resolve=lambda known: desired.resolve(self.loaded, known, self.world.secrets, sites),
@@ -76,6 +78,7 @@ class Session:
             sites=self.world.sites,
             adopting=adopting,
             removable=self.removable,
+            answered=frozenset(self.world.drivers),
             tally=sight.tally,
             notes=sight.notes,
         )
@@ -131,6 +134,7 @@ def session(
     loaded = load(estate)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(loaded.root))
+        remember_places(loaded, store)
         loaded = amend(loaded, store)
         scope = scope_of(loaded, limits)
         secrets = read_secrets(desired.secret_refs(loaded), loaded.root)

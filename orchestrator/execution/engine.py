@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -21,7 +21,7 @@ from orchestrator.execution.stop import Stop
 from orchestrator.execution.world import World
 from orchestrator.model.address import Address, WorkloadKey
 from orchestrator.model.change import Action, Change, Plan, Scope
-from orchestrator.model.observation import Tally
+from orchestrator.model.observation import Present, Tally
 from orchestrator.model.outcome import Lease, Outcome, Progress, Result
 
 Planner = Callable[[Scope], Plan]
@@ -67,7 +67,7 @@ def execute(world: World, shown: Plan, planner: Planner, watcher: Watcher, *, ki
     Raises LeaseHeldError, before anything is changed, where somebody else is applying to one of its sites.
     """
     sites = sorted({change.address.site for change in shown.acting})
-    run = world.store.begin_run(kind, shown)
+    run = world.store.begin_run(kind, shown, world.holder)
     result = RunResult(run)
     try:
         with held_leases(world, sites, run) as leases:
@@ -75,10 +75,16 @@ def execute(world: World, shown: Plan, planner: Planner, watcher: Watcher, *, ki
             with ThreadPoolExecutor(max_workers=max(1, min(world.parallel, len(sites)))) as pool:
                 for done in [pool.submit(site_run.go) for site_run in site_runs]:
                     done.result()
-    finally:
-        result.tally = sum((driver.spent() for driver in world.drivers.values()), Tally())
-        world.store.end_run(run, _verdict(result, stop), {str(k): n for k, n in result.counts().items()})
+    except BaseException:
+        _end(world, result, "failed")
+        raise
+    result.tally = sum((driver.spent() for driver in world.drivers.values()), Tally())
+    _end(world, result, _verdict(result, stop))
     return result
+
+
+def _end(world: World, result: RunResult, verdict: str) -> None:
+    world.store.end_run(result.run, verdict, {str(k): n for k, n in result.counts().items()})
 
 
 def _verdict(result: RunResult, stop: Stop) -> str:
@@ -119,12 +125,20 @@ class _SiteRun:
             if surprises := planning.unplanned(self.shown, now):
                 self._stop_here(surprises)
                 return
+            self._hold_what_is_gone_from_sight(now)
             wave = self._next_wave(now)
             if not wave:
                 return
             self._run_wave(wave)
             if not self._left(now):
                 return
+
+    def _hold_what_is_gone_from_sight(self, now: Plan) -> None:
+        """What was to be done when the plan was shown, and cannot be any more."""
+        acting = {change.address for change in self.shown.acting}
+        for change in now.changes:
+            if change.action == Action.HOLD and change.address in acting - self.attempted:
+                self._settle(change, Outcome(change.address, Result.HELD, change.reason))
 
     def _stop_here(self, surprises: Sequence[str]) -> None:
         why = "the plan has changed since it was shown: " + "; ".join(surprises[:3]) + "; plan and apply again"
@@ -175,8 +189,7 @@ class _SiteRun:
         store = self.world.store
         steps = {c.address: store.intend(self.result.run, c, self.lease) for c in changes}
         by_address = {change.address: change for change in changes}
-        driver = self.world.drivers[self.site, changes[0].address.mode]
-        for outcome in driver.apply(changes, self.watcher.progress):
+        for outcome in self._outcomes(changes):
             change = by_address.pop(outcome.address)
             remember(self.world, change, outcome, self.result.run, self.lease)
             store.finish(steps[change.address], outcome, self.lease)
@@ -185,6 +198,14 @@ class _SiteRun:
             lost = Outcome(address, Result.INTERRUPTED, "the driver ended before this step did")
             store.finish(steps[address], lost, self.lease)
             self._settle(change, lost)
+
+    def _outcomes(self, changes: Sequence[Change]) -> Iterator[Outcome]:
+        """The driver's; of what is only forgotten and is not to be seen, our record is all there is."""
+        only_records = [c for c in changes if c.action == Action.FORGET and not isinstance(c.seen, Present)]
+        yield from (Outcome(change.address, Result.DONE) for change in only_records)
+        if targets := [change for change in changes if change not in only_records]:
+            driver = self.world.drivers[self.site, targets[0].address.mode]
+            yield from driver.apply(targets, self.watcher.progress)
 
     def _settle(self, change: Change, outcome: Outcome) -> None:
         with self.lock:

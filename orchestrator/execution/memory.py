@@ -56,10 +56,17 @@ def refresh(world: World, sight: Sight, estate_id: str) -> None:
 
 
 def _differs(sight: Sight, unit: Unit, seen: Present) -> bool:
+    """Whether the record says something else than what stands there and what is declared of it."""
     record = sight.records.get(unit.address)
-    if record is None or seen.stamp is None or record.digest != seen.stamp.digest:
+    if record is None or seen.stamp is None:
         return True
-    return unit.address.kind == MACHINE and dict(record.facts) != dict(seen.facts)
+    facts = dict(seen.facts) if unit.address.kind == MACHINE else dict(record.facts)
+    return (record.digest, record.protected, record.blueprint, dict(record.facts)) != (
+        seen.stamp.digest,
+        str(unit.protected or ""),
+        unit.blueprint,
+        facts,
+    )
 
 
 def _record(unit: Unit, digest: str, facts: Mapping[str, Any], *, uid: str, run: int, seen_at: float) -> Record:
@@ -73,7 +80,7 @@ def _record(unit: Unit, digest: str, facts: Mapping[str, Any], *, uid: str, run:
         spec={key: unit.spec.get(key) for key in _UNDO} if is_configuration else {},
         uid=uid,
         blueprint=unit.blueprint,
-        protected=str(unit.protected) if unit.protected else "",
+        protected=str(unit.protected or ""),
         run=run,
         seen_at=seen_at,
     )

@@ -29,10 +29,11 @@ class Ran:
     def data(self) -> Any:
         return json.loads(self.out)
 
-    @property
-    def last(self) -> Any:
-        """The last of several JSON lines."""
-        return json.loads(self.out.strip().splitlines()[-1])
+    def ended(self, code: int) -> Ran:
+        """Fails with everything that was printed where it ended otherwise."""
+        if self.code != code:
+            raise AssertionError(f"not {code}: {self}")
+        return self
 
     def __str__(self) -> str:
         return f"exit {self.code}\n{self.out}\n{self.err}"
@@ -66,9 +67,7 @@ class Estate:
         return self.ended(self.start(*arguments, **environment))
 
     def apply(self, *arguments: str, expect: int = 0) -> Ran:
-        ran = self("apply", "--yes", *arguments)
-        assert ran.code == expect, ran
-        return ran
+        return self("apply", "--yes", *arguments).ended(expect)
 
     def plan(self, *arguments: str) -> dict[str, str]:
         """Address below the site and placement -> action, of everything that is not as declared."""
@@ -137,4 +136,4 @@ def estate(lab_environment: dict[str, str], tmp_path: Path) -> Iterator[Estate]:
     it.write("orchestrator.yaml", "5b0d1c1e-8a41-4a0e-9d0c-6c1d2e3f4a5b", str(uuid.uuid4()))
     yield it
     left = it("destroy", "--yes")
-    assert left.code == 0, left
+    left.ended(0)

@@ -42,7 +42,7 @@ def test_a_second_apply_starts_neither_ansible_nor_pulumi(estate: Estate) -> Non
     process = estate.start("apply", "--yes", "-o", "json")
     with Processes(process.pid) as processes:
         ran = estate.ended(process)
-    assert ran.code == 0, ran
+    ran.ended(0)
     assert not processes.started("ansible-playbook")
     assert not processes.started("pulumi")
     observed = json.loads(ran.out.splitlines()[0])["observed"]
@@ -63,7 +63,7 @@ def test_drift_in_both_modes_is_found_and_only_that_and_one_apply_heals_it(estat
     estate.on("db-0", "echo by-hand >> /etc/db.conf")
     estate.kubectl("--namespace", "shop", "scale", "deployment", "web", "--replicas", "5")
     found = estate("drift", "-o", "json", "--detailed-exitcode")
-    assert found.code == 2, found
+    found.ended(2)
     assert {c["address"].split("/", 2)[2] for c in found.data["changes"]} == {
         "stable/db/configuration/db-0",
         "agile/web/Deployment.apps/shop/web",
@@ -146,25 +146,25 @@ def test_a_second_clone_sees_no_change_and_cannot_apply_while_the_first_does(est
         while first.poll() is None and not processes.started("ansible-playbook"):
             continue
         refused = other("apply", "--yes")
-        assert refused.code == 1, refused
+        refused.ended(1)
         assert "is being applied to by" in refused.err
         assert "unlock" in refused.err
         estate.on("db-0", "rm /var/tmp/wait; pkill sleep; true")
         estate.on("db-1", "rm /var/tmp/wait; pkill sleep; true")
         ran = estate.ended(first)
-    assert ran.code == 0, ran
+    ran.ended(0)
     assert "greeting hi" in estate.on("db-0", "cat /etc/db.conf")
 
 
 def test_a_saved_plan_is_applied_and_refused_once_something_has_moved(estate: Estate) -> None:
     estate("plan", "--out", "first.plan")
     ran = estate("apply", "first.plan")
-    assert ran.code == 0, ran
+    ran.ended(0)
     estate.write("blueprints/shop/blueprint.yaml", "default: hello", "default: hi")
     estate("plan", "--out", "second.plan")
     estate.kubectl("--namespace", "shop", "scale", "deployment", "web", "--replicas", "7")
     refused = estate("apply", "second.plan")
-    assert refused.code == 1, refused
+    refused.ended(1)
     assert "Deployment.apps/shop/web" in refused.err
     assert "greeting hello" in estate.on("db-0", "cat /etc/db.conf")
 
@@ -189,7 +189,7 @@ def test_a_protected_workload_is_not_removed(estate: Estate) -> None:
     text = (estate.root / "shop.yaml").read_text()
     (estate.root / "shop.yaml").unlink()
     refused = estate("apply", "--yes")
-    assert refused.code == 1, refused
+    refused.ended(1)
     assert "blueprint.yaml" in refused.err
     assert "protect" in refused.err
     (estate.root / "shop.yaml").write_text(text)

@@ -94,7 +94,7 @@ def test_no_secret_is_on_any_command_line_or_in_any_environment_of_what_is_start
             except OSError:
                 continue
     ran = estate.ended(process)
-    assert ran.code == 0, ran
+    ran.ended(0)
     assert not [line for line in seen if PASSWORD in line]
 
 
@@ -112,7 +112,7 @@ def test_a_broken_playbook_is_one_clear_message_and_kubernetes_goes_on(
 ) -> None:
     estate.write(file, old, new)
     ran = estate("apply", "--yes")
-    assert ran.code == 1, ran
+    ran.ended(1)
     assert says in ran.out + ran.err, ran
     assert "Traceback" not in ran.out + ran.err
     estate.write(file, new, old)
@@ -139,7 +139,7 @@ def test_a_broken_document_is_one_clear_message_and_nothing_is_changed(
 ) -> None:
     estate.write(file, old, new)
     ran = estate("apply", "--yes")
-    assert ran.code == 1, ran
+    ran.ended(1)
     assert says in ran.err, ran
     assert "Traceback" not in ran.err
     assert not [m for m in estate("lab", "status", "-o", "json").data["machines"] if "shop-db" in m["name"]]
@@ -174,7 +174,7 @@ def test_a_kubeconfig_that_wants_to_run_a_program_is_refused(estate: Estate) -> 
     )
     estate.write("site.yaml", "{lab: true}", f"{{kubeconfig: {config}}}")
     ran = estate("apply", "--yes")
-    assert ran.code == 1, ran
+    ran.ended(1)
     assert "touch" in ran.err
     assert not (estate.root / "ran").exists()
     estate.write("site.yaml", f"{{kubeconfig: {config}}}", "{lab: true}")
@@ -216,7 +216,7 @@ def test_reconcile_heals_kubernetes_and_only_reports_machines(estate: Estate) ->
     estate.on("db-0", "echo by-hand >> /etc/db.conf")
     estate.kubectl("--namespace", "shop", "scale", "deployment", "web", "--replicas", "5")
     ran = estate("reconcile", "--once")
-    assert ran.code == 0, ran
+    ran.ended(0)
     assert estate.field("deployment/web", "{.spec.replicas}") == "2"
     assert "by-hand" in estate.on("db-0", "cat /etc/db.conf")
     assert "reported only" in ran.err

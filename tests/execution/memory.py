@@ -97,7 +97,7 @@ class Journal:
         self.known: dict[Address, Record] = {}
         self.verdict = ""
 
-    def begin_run(self, kind: str, plan: Plan) -> int:
+    def begin_run(self, kind: str, plan: Plan, holder: str) -> int:
         return 1
 
     def end_run(self, run: int, result: str, counts: Mapping[str, int]) -> None:
