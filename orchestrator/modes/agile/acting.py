@@ -14,7 +14,7 @@ from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Present
 from orchestrator.model.outcome import Outcome, Progress, Report, Result
 from orchestrator.model.unit import Stamp, Unit
-from orchestrator.model.values import revealed
+from orchestrator.model.values import Value, revealed
 from orchestrator.modes.agile import emptiness
 from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
 from orchestrator.modes.agile.compare import differences, plain_data
@@ -37,7 +37,7 @@ from orchestrator.modes.agile.objects import (
     stamp_text_of,
 )
 from orchestrator.modes.agile.observing import facts
-from orchestrator.modes.agile.readiness import Readiness, readiness
+from orchestrator.modes.agile.readiness import readiness
 from orchestrator.modes.agile.reasons import reason_for
 
 DELETE_SECONDS = 120.0
@@ -80,7 +80,7 @@ class Actor:
             stamp = stamp_of(live) if live else None
             if live is None or stamp is None:
                 raise _FailedError("it has gone since the plan; plan again")
-            return self._ready(change, unit, kind, path, stamp, report)
+            return self._ready(change, unit, kind, path, live, stamp, report)
 
         return self._told(change, waiting)
 
@@ -121,9 +121,7 @@ class Actor:
         return replace(outcome, message=self._scrub(outcome.message), seconds=time.monotonic() - started)
 
     def _where(self, address: Address, unit: Unit | None) -> tuple[Kind, str]:
-        version = ""
-        if unit is not None and isinstance(manifest := unit.spec["object"], Mapping):
-            version = str(manifest.get("apiVersion", "")).rpartition("/")[2]
+        version = str(_manifest(unit).get("apiVersion", "")).rpartition("/")[2] if unit else ""
         kind = self._kinds.find(address.kind, version)
         if kind is None:
             group = f"{address.kind.partition('.')[2]}/{version}".strip("/")
@@ -139,17 +137,16 @@ class Actor:
         before = stamp_of(live) if live else _stamp(change)
         salt = before.salt if before and before.estate == self._estate_id and before.salt else secrets.token_hex(16)
         stamp = unit.stamp(self._estate_id, salt)
-        manifest = unit.spec["object"]
-        assert isinstance(manifest, dict)
-        body = dressed(plain_data(manifest), labels_for(self._estate_id, change.address), stamp_text(stamp))
+        body = dressed(plain_data(_manifest(unit)), labels_for(self._estate_id, change.address), stamp_text(stamp))
         if live is not None:
             body["metadata"] = {**metadata(body), "uid": str(metadata(live).get("uid"))}
-        self._put(path, revealed(body), force=live is not None and self._differs_as_shown(change, unit, live))
-        return self._ready(change, unit, kind, path, stamp, report)
+        force = live is not None and self._differs_as_shown(change, unit, live)
+        applied = self._put(path, revealed(body), force=force)
+        return self._ready(change, unit, kind, path, applied, stamp, report)
 
-    def _put(self, path: str, body: Mapping[str, Any], *, force: bool) -> None:
+    def _put(self, path: str, body: Mapping[str, Any], *, force: bool) -> dict[str, Any]:
         try:
-            self._api.apply(path, body, force=force)
+            return self._api.apply(path, body, force=force)
         except RefusedError as refused:
             if refused.status == 409 and refused.causes:
                 what = ", ".join(
@@ -182,8 +179,7 @@ class Actor:
 
         Raises _FailedError where somebody has changed a declared field since the plan was made.
         """
-        manifest = unit.spec["object"]
-        assert isinstance(manifest, Mapping)
+        manifest = _manifest(unit)
         if stamp_of(live) is not None:
             manifest = dressed(manifest, labels_for(self._estate_id, change.address), stamp_text_of(live))
         now = differences(manifest, live, secret=lambda text: self._scrub(text) != text)
@@ -194,30 +190,31 @@ class Actor:
                     raise _FailedError(f"{new.path} was changed by {new.by} since the plan; plan again")
         return bool(now)
 
-    def _ready(self, change: Change, unit: Unit, kind: Kind, path: str, stamp: Stamp, report: Report) -> Outcome:
-        """Wait for readiness; facts of the object as it is then."""
+    def _ready(
+        self, change: Change, unit: Unit, kind: Kind, path: str, live: Object, stamp: Stamp, report: Report
+    ) -> Outcome:
+        """Wait for readiness, beginning with what is there now; the facts of the object as it is then."""
         given = unit.spec.get("timeout")
         seconds = float(given) if isinstance(given, int | float) else _READY_SECONDS
-        told, state = "", Readiness(False)
-        for left in self._beats(seconds):
-            live = self._api.find(path)
-            if live is None:
-                raise _FailedError("was deleted while it was waited for")
-            state = readiness(live)
+        told, now = "", live
+        for _ in self._beats(seconds):
+            state = readiness(now)
             if state.ready:
-                manifest = unit.spec["object"]
-                assert isinstance(manifest, Mapping)
-                uid = str(metadata(live).get("uid", ""))
                 if kind.kind == "CustomResourceDefinition":
                     self._kinds.expire()
-                return Outcome(change.address, Result.DONE, facts=facts(live, manifest), uid=uid, digest=stamp.digest)
-            why = self._scrub(reason_for(self._api, self._kinds, live, state.because))
+                known, uid = facts(now, _manifest(unit)), str(metadata(now).get("uid", ""))
+                return Outcome(change.address, Result.DONE, facts=known, uid=uid, digest=stamp.digest)
+            why = self._scrub(reason_for(self._api, self._kinds, now, state.because))
             if state.failed:
                 raise _FailedError(why)
-            if why != told and left:
+            if why != told:
                 told = why
                 report(Progress(change.address, f"waiting: {why}"))
-        raise _FailedError(f"not ready after {seconds:.0f} s: {told or state.because}")
+            found = self._api.find(path)
+            if found is None:
+                raise _FailedError("was deleted while it was waited for")
+            now = found
+        raise _FailedError(f"not ready after {seconds:.0f} s: {told}")
 
     def _delete(self, change: Change, report: Report) -> Outcome:
         kind = self._kinds.find(change.address.kind)
@@ -249,25 +246,34 @@ class Actor:
 
     def _until_gone(self, address: Address, path: str, uid: str, report: Report) -> None:
         told = why = ""
-        for left in self._beats(DELETE_SECONDS):
+        started = time.monotonic()
+        for _ in self._beats(DELETE_SECONDS):
             live = self._api.find(path)
             if live is None or metadata(live).get("uid") != uid:
                 return
             why = self._scrub(emptiness.what_blocks(live))
-            if why != told and left < DELETE_SECONDS - 1:
+            if why != told and time.monotonic() - started > 1:
                 told = why
                 report(Progress(address, f"waiting: {why}"))
         raise _FailedError(f"still there {DELETE_SECONDS:.0f} s after it was deleted: {why}")
 
-    def _beats(self, seconds: float) -> Iterator[float]:
-        """Moments to look again, each with the seconds that are left; the last with 0. Raises WaitEndedError."""
+    def _beats(self, seconds: float) -> Iterator[None]:
+        """Moments to look again, the first at once. Raises WaitEndedError when the driver is closed."""
         end, pause = time.monotonic() + seconds, 0.05
-        while (left := end - time.monotonic()) > 0:
-            yield left
-            if self._closing.wait(min(pause, max(0.0, end - time.monotonic()))):
+        while True:
+            yield
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            if self._closing.wait(min(pause, left)):
                 raise WaitEndedError
             pause = min(pause * 1.6, 2.0)
-        yield 0.0
+
+
+def _manifest(unit: Unit) -> Mapping[str, Value]:
+    manifest = unit.spec["object"]
+    assert isinstance(manifest, Mapping)
+    return manifest
 
 
 def _uid(change: Change) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from orchestrator.modes.agile import emptiness
 from orchestrator.modes.agile.api import Api, RefusedError
@@ -11,6 +12,7 @@ from orchestrator.modes.agile.discovery import Kinds
 from orchestrator.modes.agile.objects import ESTATE, MANAGED_BY, MANAGER, estate_of, metadata, stamp_of
 
 _GONE_SECONDS = 60.0
+_AT_ONCE = 16
 
 
 def path_of(name: str) -> str:
@@ -44,18 +46,22 @@ def remove_empty(api: Api, kinds: Kinds, names: Iterable[str], estate_id: str) -
 
     One that is declared as an object of its own is not ours to remove here. Raises UnreachedError.
     """
-    for name in sorted(set(names)):
+
+    def remove(name: str) -> None:
         try:
             live = api.find(path_of(name))
             if live is None or estate_of(live) != estate_id or stamp_of(live) is not None:
-                continue
+                return
             if metadata(live).get("deletionTimestamp") or next(emptiness.contents(api, kinds, name), None):
-                continue
+                return
             api.delete(path_of(name), uid=str(metadata(live).get("uid")))
             _until_gone(api, name)
         except RefusedError as refused:
             if refused.status not in (403, 404, 409):
                 raise
+
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        list(pool.map(remove, sorted(set(names))))
 
 
 def _until_gone(api: Api, name: str) -> None:
