@@ -22,7 +22,12 @@ def resolve(here: Here, ref: Ref) -> None:
     variables = {name: each.value(lookup, here.report) for name, each in workload.vars.items()}
     folder = here.blueprint.source.folder
     files = manifests.files_of(folder, workload.model.manifests)
-    found = manifests.objects(folder, files, here.templates, variables, namespace, here.report)
+
+    def report(diagnostic: Diagnostic) -> None:
+        here.partial.add(ref[1])
+        here.report(diagnostic)
+
+    found = manifests.objects(folder, files, here.templates, variables, namespace, report)
     here.objects[ref[1]] = found
     here.units[ref] = _units(here, ref, workload, found, namespace)
     here.outputs[ref] = {name: each.value(lookup, here.report) for name, each in workload.outputs.items()}

@@ -27,6 +27,7 @@ class Here:
     """Filled workload by workload, each after those that it needs.
 
     included   the workloads that `when` lets run here
+    partial    agile workloads of which some manifests are wrong
     outputs    missing where a workload could not be resolved; they are unknown then, which is no further error
     """
 
@@ -40,6 +41,7 @@ class Here:
     included: frozenset[Ref] = frozenset()
     machines: dict[str, list[Machine]] = field(default_factory=dict)
     objects: dict[str, list[Manifest]] = field(default_factory=dict)
+    partial: set[str] = field(default_factory=set)
     outputs: dict[Ref, dict[str, Value]] = field(default_factory=dict)
     units: dict[Ref, list[Unit]] = field(default_factory=dict)
 
@@ -118,6 +120,8 @@ class Here:
         wanted = str(reference.keys[0])
         objects = self.objects.get(ref[1], []) if ref else []
         found = [each for each in objects if wanted in _object_names(each)]
+        if not found and ref and ref[1] in self.partial:
+            return Unknown("any")  # it may be in what is told to be wrong
         if len(found) != 1:
             names = sorted({name for each in objects for name in _object_names(each)[:1]})
             hint = did_you_mean(wanted, names) or one_of(names, none="the workload has no objects")

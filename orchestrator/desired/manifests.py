@@ -155,13 +155,15 @@ def _rendered(
     if reading.diagnostics:
         return []
     documents = []
+    lines = rendered.text.split("\n")
+    has_tokens = rendered.slots.word in rendered.text
     for one in reading.documents:
 
         def source(path: JsonPath, at: Any = one.at) -> Source:
             return Source(label, rendered.line(at.of(*path).line))
 
-        filler = _Filler(rendered, one.at, source, report)
-        data = filler.filled(one.data, ()) if rendered.slots.word in rendered.text else one.data
+        filler = _Filler(rendered.slots, lines, one.at, source, report)
+        data = filler.filled(one.data, ()) if has_tokens else one.data
         if not filler.failed:
             documents.append(_Document(data, source))
     return documents
@@ -185,9 +187,11 @@ def _at_template(diagnostic: Diagnostic, rendered: Rendered) -> Diagnostic:
 class _Filler:
     """Puts values in the places of tokens."""
 
-    def __init__(self, rendered: Rendered, at: Any, source: Callable[[JsonPath], Source], report: Report) -> None:
-        self.slots: Slots = rendered.slots
-        self.lines = rendered.text.split("\n")
+    def __init__(
+        self, slots: Slots, lines: Sequence[str], at: Any, source: Callable[[JsonPath], Source], report: Report
+    ) -> None:
+        self.slots = slots
+        self.lines = lines
         self.at = at
         self.source = source
         self.report = report

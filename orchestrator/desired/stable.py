@@ -97,6 +97,8 @@ def _configurations(here: Here, ref: Ref, workload: Stable) -> list[Unit]:
     if configure is not None:
         inputs |= configured_files.digests(folder.files, configure, _manifests(here))
     what = _what(here, ref, spec)
+    if _refers_to_machines(workload):
+        needed |= {machine.unit for machine in here.machines[ref[1]] if machine.unit}
     return [
         Unit(
             address=Address(here.site_name, here.placement, Mode.STABLE, ref[1], CONFIGURATION, machine.label),
@@ -110,6 +112,13 @@ def _configurations(here: Here, ref: Ref, workload: Stable) -> list[Unit]:
         )
         for machine in here.machines[ref[1]]
     ]
+
+
+def _refers_to_machines(workload: Stable) -> bool:
+    """Whether a configuration is told about the other machines, so that it waits for all of them."""
+    fields = [*workload.vars.values(), *(each for check in workload.ready for each in check.fields.values())]
+    expressions = [expression for each in fields for expression in each.expressions()]
+    return any(reference.root == "machines" for each in expressions for reference in each.compiled.references)
 
 
 def _path(name: str | None) -> str | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import functools
 import posixpath
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import GeneratorType, TracebackType
+from types import CodeType, GeneratorType, TracebackType
 from typing import Any
 
 import jinja2
 from jinja2 import nodes
+from jinja2.bccache import Bucket
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import SandboxedEnvironment
 
@@ -21,6 +23,7 @@ from orchestrator.model.values import Value
 
 MAX_RENDERED = 8 * 1024 * 1024
 MAX_ITERATIONS = 1_000_000  # of all range()s in one file
+MAX_COMPILED = 10_000  # templates
 MAX_REPEATED = 1_000_000  # characters or elements made by `*`
 
 # Filters that make a text of a text: over a placeholder they give a placeholder.
@@ -89,9 +92,11 @@ def _printed(template: jinja2.Template, context: Any, slots: Slots) -> Rendered:
     lines: list[int] = []
     size = 0
     running: Any = template.root_render_func(context)
+    written = template.debug_info  # (line of the template, line of the code that it became), in order of the code
+    codes = [code for _, code in written]
     for each in running:
         piece = slots.shown(each)
-        line = template.get_corresponding_lineno(running.gi_frame.f_lineno)
+        line = written[max(bisect_right(codes, running.gi_frame.f_lineno) - 1, 0)][0] if written else 1
         size += len(piece)
         if size > MAX_RENDERED:
             what = f"it renders more than {MAX_RENDERED >> 20} MiB"
@@ -152,6 +157,27 @@ class _Loader(jinja2.BaseLoader):
             raise jinja2.TemplateSyntaxError("the file is not UTF-8 text", 1, template, template) from None
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """Compiled templates, kept by their text: sites, and further looks at one, have the same."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Jinja2 asks whether a template is compiled."""
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Jinja2 has compiled a template."""
+        if len(self._kept) >= MAX_COMPILED:
+            self._kept.clear()
+        if bucket.code is not None:
+            self._kept[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED = _Compiled()
+
+
 class _Environment(SandboxedEnvironment):
     """The sandbox, with placeholders."""
 
@@ -163,6 +189,8 @@ class _Environment(SandboxedEnvironment):
         super().__init__(
             loader=_Loader(files),
             undefined=jinja2.StrictUndefined,
+            bytecode_cache=_COMPILED,
+            cache_size=-1,
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,

@@ -303,6 +303,12 @@ def test_an_output_names_an_object_by_kind_and_name(make: Make, name: str, messa
     assert [message in each for each in found] == ([True] if message else []), found
 
 
+def test_an_object_in_a_manifest_that_is_wrong_is_not_also_missing(make: Make) -> None:
+    found = make(SPEC + OUTPUT % "ConfigMap/x", {"m/x.yaml.j2": HEAD + "data: {{ nope }}\n"}, placement=PLACED).check()
+    assert len(found) == 1, found
+    assert "'nope' is undefined" in found[0]
+
+
 def test_an_object_named_twice_needs_its_namespace(make: Make) -> None:
     files = {"m/x.yaml": HEAD, "m/y.yaml": HEAD + "  namespace: other\n"}
     found = make(SPEC + OUTPUT % "ConfigMap/x", files, placement=PLACED).check()

@@ -206,6 +206,14 @@ def test_a_reference_or_after_puts_units_behind_those_of_the_other_workload(make
     }
 
 
+def test_a_configuration_that_is_told_about_machines_waits_for_all_of_them(make: Make) -> None:
+    spec = "stable:\n  db:\n    machines: {count: 2}\n    configure: {playbook: db.yaml, vars: {x: '%s'}}\n"
+    files = {"db.yaml": "- hosts: all\n"}
+    for text, needs in (("${machines[0].address}", 2), ("${site.name}", 1)):
+        unit = make(spec % text, files).unit("lab/shop/stable/db/configuration/db-1")
+        assert len(unit.needs) == needs
+
+
 def test_what_is_protected_knows_where_that_is_written(make: Make) -> None:
     made = make(ORDER, ORDER_FILES)
     late = made.unit("lab/shop/agile/late/ConfigMap/default/late")
