@@ -78,7 +78,7 @@ def test_a_secret_in_our_environment_does_not_reach_the_worker(tmp_path: Path, m
     (tmp_path / "hosts.ini").write_text("one\n")
     inventory.read(reach, {"x": tmp_path / "hosts.ini"})
     assert reach._process is not None
-    assert b"c4nary" not in Path(f"/proc/{reach._process.pid}/environ").read_bytes()
+    assert b"c4nary-value" not in Path(f"/proc/{reach._process.pid}/environ").read_bytes()
     reach.close()
 
 
