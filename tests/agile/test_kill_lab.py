@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,9 @@ def test_killed_pulumi_is_told_and_the_next_apply_needs_nobody_to_clear_a_lock(e
     assert estate.plan(changed) == {}
 
 
-def test_when_we_are_killed_pulumi_ends_with_us_and_the_next_apply_goes_on(estate: Estate, tmp_path: Path) -> None:
+def test_when_we_are_killed_pulumi_ends_with_us_and_the_next_apply_goes_on(
+    estate: Estate, estate_again: Callable[..., Estate], tmp_path: Path
+) -> None:
     units = [*configs(20, "orphan"), stuck("orphan")]
     site = estate.driver._site
     (tmp_path / "work").write_bytes(pickle.dumps((site.kubeconfig, site.scratch, site.estate_id, units)))
@@ -99,6 +102,10 @@ def test_when_we_are_killed_pulumi_ends_with_us_and_the_next_apply_goes_on(estat
     child.kill()
     child.wait()
     until(lambda: not Path(f"/proc/{pulumi}").exists(), seconds=5)
+    assert len(list(site.scratch.glob("connection-*"))) == 2  # ours, and what the child has left
+    estate_again(scratch=site.scratch).observe(units)
+    assert len(list(site.scratch.glob("connection-*"))) == 2
+    assert not list(site.scratch.glob(f"connection-{child.pid}-*"))
     estate.converge(units[:-1])
     assert set(estate.actions(units[:-1])) == set()
 

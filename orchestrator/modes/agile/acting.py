@@ -37,8 +37,8 @@ from orchestrator.modes.agile.objects import (
     stamp_text_of,
 )
 from orchestrator.modes.agile.observing import facts
-from orchestrator.modes.agile.readiness import readiness
-from orchestrator.modes.agile.reasons import reason_for
+from orchestrator.modes.agile.readiness import READY, Readiness, readiness
+from orchestrator.modes.agile.reasons import reason_for, waits_for_a_pod
 
 DELETE_SECONDS = 120.0
 _READY_SECONDS = 300.0
@@ -198,7 +198,7 @@ class Actor:
         seconds = float(given) if isinstance(given, int | float) else _READY_SECONDS
         told, now = "", live
         for _ in self._beats(seconds):
-            state = readiness(now)
+            state = self._state(now)
             if state.ready:
                 if kind.kind == "CustomResourceDefinition":
                     self._kinds.expire()
@@ -215,6 +215,12 @@ class Actor:
                 raise _FailedError("was deleted while it was waited for")
             now = found
         raise _FailedError(f"not ready after {seconds:.0f} s: {told}")
+
+    def _state(self, live: Object) -> Readiness:
+        state = readiness(live)
+        if not state.ready and live.get("kind") == "PersistentVolumeClaim" and not state.failed:
+            return READY if waits_for_a_pod(self._api, self._kinds, live) else state
+        return state
 
     def _delete(self, change: Change, report: Report) -> Outcome:
         kind = self._kinds.find(change.address.kind)

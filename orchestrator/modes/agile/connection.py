@@ -5,6 +5,7 @@ Nothing but this file knows the client library.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
@@ -17,6 +18,7 @@ from orchestrator.errors import DriverError
 from orchestrator.modes.agile.kubeconfig import Access, Credential
 
 CONNECTIONS = 16
+_PREFIX = "connection-"
 _LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 _EARLY = 30.0  # seconds before a credential runs out that a new one is asked for
 
@@ -33,7 +35,8 @@ class Connection:
         self._lock = threading.Lock()
         self._credential = access.login() if access.login else Credential()
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix="connection-", dir=scratch))
+        _remove_left(scratch)
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=scratch))
         try:
             self._pool = self._made()
         except DriverError:
@@ -113,3 +116,11 @@ class Connection:
 
             return dict(make_headers(basic_auth=":".join(self._access.basic)))
         return {}
+
+
+def _remove_left(scratch: Path) -> None:
+    """Remove the certificates of processes that were killed."""
+    for folder in scratch.glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)

@@ -34,7 +34,8 @@ from orchestrator.modes.agile.objects import (
     stamp_text_of,
     stamped_itself,
 )
-from orchestrator.modes.agile.readiness import readiness
+from orchestrator.modes.agile.readiness import READY, Readiness, readiness
+from orchestrator.modes.agile.reasons import waits_for_a_pod
 
 _PARALLEL = 8
 # Always looked for: inventories are ConfigMaps, and a namespace is there before the inventory in it.
@@ -69,6 +70,7 @@ class Reader:
         self._estate_id = estate_id
         self._site = site
         self._scrub = scrub
+        self._late: dict[str, bool] = {}  # storage class -> whether it waits for a pod
 
     def observe(self, units: Sequence[Unit], known: Sequence[Record]) -> tuple[dict[Address, Observation], Seen]:
         """An observation for each unit, and for each thing of ours that no unit asked for. Raises UnreachedError."""
@@ -81,7 +83,7 @@ class Reader:
                 places.setdefault(kind, set()).update(namespaces)
         versions = {u.address.kind: _version_of(u) for u in units}
         self._look_for_ours([kind for kind in places if kind not in _ALWAYS], places, seen, versions)
-        self._look_in_places([u for u in units if u.identity not in seen.live], seen)
+        self._look_in_places([u for u in units if not self._is_seen(u, seen)], seen)
         now = time.time()
         found: dict[Address, Observation] = {u.address: self._observation(u, seen, now) for u in units}
         return {**self._others(units, seen, now), **self._unseen(known, found, seen, now), **found}, seen
@@ -120,6 +122,14 @@ class Reader:
                 seen.inventories.append(inventory)
         else:
             seen.live[identity_of(thing)] = thing
+
+    def _is_seen(self, unit: Unit, seen: Seen) -> bool:
+        """Whether the unit's object was found, in the API version that the unit is written in if that is served."""
+        live = seen.live.get(unit.identity)
+        version = _version_of(unit)
+        if live is None or str(live.get("apiVersion")).rpartition("/")[2] == version:
+            return live is not None
+        return self._kinds.find(unit.address.kind, version) is None
 
     def _look_in_places(self, units: Sequence[Unit], seen: Seen) -> None:
         """What stands where these units should be, whosever it is."""
@@ -167,7 +177,7 @@ class Reader:
         assert isinstance(manifest, Mapping)
         if stamp is not None and stamp.estate == self._estate_id:
             manifest = dressed(manifest, labels_for(self._estate_id, unit.address), stamp_text_of(live))
-        ready = readiness(live)
+        ready = self._readiness(live)
         return Present(
             stamp=stamp,
             ready=ready.ready,
@@ -177,6 +187,15 @@ class Reader:
             uid=str(metadata(live).get("uid", "")),
             seen_at=now,
         )
+
+    def _readiness(self, live: Object) -> Readiness:
+        state = readiness(live)
+        if state.ready or live.get("kind") != "PersistentVolumeClaim":
+            return state
+        storage = str((live.get("spec") or {}).get("storageClassName"))
+        if storage not in self._late:  # asked once for each class, not for each claim
+            self._late[storage] = waits_for_a_pod(self._api, self._kinds, live)
+        return READY if self._late[storage] and not state.failed else state
 
     def _others(self, units: Sequence[Unit], seen: Seen, now: float) -> dict[Address, Observation]:
         """What is ours, at this site, and at no unit's place."""

@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-import pulumi
 from pulumi.automation import CommandResult, PulumiCommand
 from pulumi.automation.errors import create_command_error
-from semver import VersionInfo
 
 _DIE_WITH_PARENT = """
 import ctypes, os, sys
@@ -35,7 +33,7 @@ class Pulumi(PulumiCommand):  # type: ignore[misc]
 
     def __init__(self, program: Path) -> None:
         self.command = str(program)
-        self.version = VersionInfo.parse(pulumi.__version__) if hasattr(pulumi, "__version__") else None
+        self.version = None  # the toolchain has looked at it
         self._lock = threading.Lock()
         self._child: subprocess.Popen[str] | None = None
         self._ended = False

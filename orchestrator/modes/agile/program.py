@@ -75,7 +75,11 @@ def _register(monitor: Any, resource: Resource, refused: Callable[[Resource, str
     from pulumi.runtime.proto import resource_pb2
 
     inputs = Struct()
-    inputs.update(_inputs(resource.manifest))
+    try:
+        inputs.update(_inputs(resource.manifest))
+    except (TypeError, ValueError) as error:
+        refused(resource, f"the manifest is not JSON data: {error}")
+        return
     request = resource_pb2.RegisterResourceRequest(
         type=resource.type,
         name=resource.name,

@@ -30,6 +30,17 @@ def reason_for(api: Api, kinds: Kinds, live: Object, because: str) -> str:
     return because
 
 
+def waits_for_a_pod(api: Api, kinds: Kinds, claim: Object) -> bool:
+    """Whether a claim is bound only once a pod uses it, so that there is nothing to wait for before."""
+    name = (claim.get("spec") or {}).get("storageClassName")
+    found = kinds.find("StorageClass.storage.k8s.io") if name else None
+    try:
+        storage = api.find(found.path("", str(name))) if found else None
+    except RefusedError:
+        return False
+    return storage is not None and storage.get("volumeBindingMode") == "WaitForFirstConsumer"
+
+
 def _selector(live: Object) -> str:
     labels: dict[str, Any] = ((live.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
     return ",".join(f"{key}={value}" for key, value in labels.items())
