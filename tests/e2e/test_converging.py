@@ -149,8 +149,8 @@ def test_a_second_clone_sees_no_change_and_cannot_apply_while_the_first_does(est
         refused.ended(1)
         assert "is being applied to by" in refused.err
         assert "unlock" in refused.err
-        estate.on("db-0", "rm /var/tmp/wait; pkill sleep; true")
-        estate.on("db-1", "rm /var/tmp/wait; pkill sleep; true")
+        estate.on("db-0", "rm /var/tmp/wait")
+        estate.on("db-1", "rm /var/tmp/wait")
         ran = estate.ended(first)
     ran.ended(0)
     assert "greeting hi" in estate.on("db-0", "cat /etc/db.conf")
@@ -171,14 +171,13 @@ def test_a_saved_plan_is_applied_and_refused_once_something_has_moved(estate: Es
 
 def test_an_object_that_never_was_ours_is_a_conflict_until_it_is_adopted(estate: Estate) -> None:
     estate.kubectl("create", "namespace", "shop")
-    estate.kubectl("--namespace", "shop", "create", "service", "clusterip", "web", "--tcp=81:81")
+    estate.kubectl("--namespace", "shop", "create", "service", "clusterip", "web", "--tcp=80:80")
     ran = estate.apply(expect=1)
     assert "adopt" in ran.out + ran.err
     assert "deployment" not in estate.kubectl("--namespace", "shop", "get", "deployments", "-o", "name")
-    assert estate("adopt", "lab/shop/agile/web/Service/shop/web", "--yes").code == 0
+    estate("adopt", "lab/shop/agile/web/Service/shop/web", "--yes").ended(0)
     estate.apply()
     assert estate.plan() == {}
-    estate.kubectl("label", "namespace", "shop", "left=behind")
 
 
 def test_a_protected_workload_is_not_removed(estate: Estate) -> None:
@@ -195,6 +194,16 @@ def test_a_protected_workload_is_not_removed(estate: Estate) -> None:
     (estate.root / "shop.yaml").write_text(text)
     estate.write("blueprints/shop/blueprint.yaml", "      protect: true\n", "")
     estate.apply()
+
+
+def test_destroy_removes_everything_that_was_made_and_nothing_else(estate: Estate) -> None:
+    estate.apply()
+    estate.kubectl("--namespace", "shop", "create", "configmap", "not-ours")
+    estate("destroy", "--yes").ended(0)
+    assert estate.kubectl("get", "deployments,services,secrets", "--namespace", "shop", "-o", "name") == ""
+    assert "not-ours" in estate.kubectl("--namespace", "shop", "get", "configmaps", "-o", "name")
+    assert estate("lab", "status", "-o", "json").data["machines"] == []
+    estate("destroy", "--yes").ended(0)
 
 
 def test_scope_limits_what_is_applied(estate: Estate) -> None:
