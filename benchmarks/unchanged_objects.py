@@ -1,4 +1,4 @@
-"""A plan of 1,000 unchanged objects in 20 namespaces, against `kubectl diff --server-side --concurrency 8` of the same."""
+"""A plan of 1,000 unchanged objects in 20 namespaces, against `kubectl diff --server-side --concurrency 8`."""
 
 from __future__ import annotations
 

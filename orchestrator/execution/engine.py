@@ -23,6 +23,7 @@ from orchestrator.model.address import Address, WorkloadKey
 from orchestrator.model.change import Action, Change, Plan, Scope
 from orchestrator.model.observation import Present, Tally
 from orchestrator.model.outcome import Lease, Outcome, Progress, Result
+from orchestrator.planning.waves import all_needs
 
 Planner = Callable[[Scope], Plan]
 """Sees and plans again, limited to a scope; the engine calls it once before each wave of each site."""
@@ -176,7 +177,7 @@ class _SiteRun:
         if change.unit is None:
             return next((a for a in sorted(vain) if a.placement == change.address.placement), None)
         needs = {c.address: c.unit.needs for c in now.changes if c.unit}
-        return next((a for a in _closure(change.address, needs) if a in vain), None)
+        return next((a for a in all_needs(change.address, needs) if a in vain), None)
 
     def _run_wave(self, wave: Sequence[Change]) -> None:
         groups = _by_workload(wave)
@@ -219,14 +220,3 @@ def _by_workload(changes: Iterable[Change]) -> list[list[Change]]:
         return change.address.workload_key
 
     return [list(group) for _, group in groupby(sorted(changes, key=key), key=key)]
-
-
-def _closure(address: Address, needs: dict[Address, frozenset[Address]]) -> set[Address]:
-    found: set[Address] = set()
-    todo = list(needs.get(address, ()))
-    while todo:
-        one = todo.pop()
-        if one not in found:
-            found.add(one)
-            todo.extend(needs.get(one, ()))
-    return found

@@ -20,7 +20,7 @@ class UnreachableDriver:
     def observe(self, units: Sequence[Unit], known: Sequence[Record]) -> Observed:
         """Nothing can be seen."""
         seen = Unreachable(self._why, cause=self._why)
-        return Observed({address: seen for address in [u.address for u in units] + [r.address for r in known]})
+        return Observed(dict.fromkeys([u.address for u in units] + [r.address for r in known], seen))
 
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         """Nothing can be done."""

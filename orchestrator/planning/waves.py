@@ -55,7 +55,7 @@ def removal_waves(
     acting = [address for address, change in sorted(removals.items()) if change.action.acts]
     graph = {address: _strays_before(address, acting, needs) for address in acting}
     for address in acting:
-        for needed in _all_needs(address, needs) & graph.keys():
+        for needed in all_needs(address, needs) & graph.keys():
             graph[needed].add(address)
     waves: dict[Address, int] = {}
     for address in TopologicalSorter(graph).static_order():
@@ -76,7 +76,8 @@ def _strays_before(
     return before
 
 
-def _all_needs(address: Address, needs: Mapping[Address, frozenset[Address]]) -> set[Address]:
+def all_needs(address: Address, needs: Mapping[Address, frozenset[Address]]) -> set[Address]:
+    """Everything that a unit needs, and what that needs."""
     found: set[Address] = set()
     todo = list(needs.get(address, ()))
     while todo:
