@@ -61,6 +61,10 @@ class Session:
         """See, and say what to do."""
         scope = scope or self.scope
         made = self._plan(self.look(scope), scope, adopting)
+        if not made.changes and (wrong := [*(scope.targets or ()), *sorted(scope.placements or ())]):
+            raise UsageError(
+                f"there is nothing at {', '.join(wrong)}", hint="`orchestrator render` shows placements and addresses"
+            )
         for address in planning.gone(made):
             self.world.store.forget(address, None)
         return made
