@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Protocol
@@ -73,7 +74,7 @@ def execute(world: World, shown: Plan, planner: Planner, watcher: Watcher, *, ki
     try:
         with held_leases(world, sites, run) as leases:
             site_runs = [_SiteRun(world, shown, planner, watcher, leases[site], stop, result) for site in sites]
-            with ThreadPoolExecutor(max_workers=max(1, min(world.parallel, len(sites)))) as pool:
+            with ThreadPoolExecutor(max_workers=max(1, min(world.parallel, len(sites)))) as pool, _ended_at_once(world):
                 for done in [pool.submit(site_run.go) for site_run in site_runs]:
                     done.result()
     except BaseException:
@@ -82,6 +83,17 @@ def execute(world: World, shown: Plan, planner: Planner, watcher: Watcher, *, ki
     result.tally = sum((driver.spent() for driver in world.drivers.values()), Tally())
     _end(world, result, _verdict(result, stop))
     return result
+
+
+@contextmanager
+def _ended_at_once(world: World) -> Iterator[None]:
+    """Asked a second time to stop, nothing is waited for: drivers end what they run, and their threads follow."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for driver in world.drivers.values():
+            driver.close()
+        raise
 
 
 def _end(world: World, result: RunResult, verdict: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from orchestrator.holders import is_alive
 from orchestrator.model.history import RunRow, StepRow
-from orchestrator.state.holders import is_alive
 from orchestrator.state.leases import live_runs
 from orchestrator.state.schema import runs, steps
 

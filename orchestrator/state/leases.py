@@ -9,8 +9,8 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from orchestrator.errors import LeaseHeldError
+from orchestrator.holders import is_dead
 from orchestrator.model.outcome import Lease
-from orchestrator.state.holders import is_dead
 from orchestrator.state.schema import leases
 from orchestrator.timetext import ago
 

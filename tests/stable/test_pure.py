@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
-import os
-import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -22,7 +20,6 @@ from orchestrator.model.values import Secret
 from orchestrator.modes.stable import providers, ready
 from orchestrator.modes.stable.handlers import ALL, journaled, pending_of, write_journal
 from orchestrator.modes.stable.inventory import text_for
-from orchestrator.modes.stable.leases import has_ended
 from orchestrator.modes.stable.runner_worker import message_of
 from orchestrator.modes.stable.runs import Failure, Ran, complaint_of, vars_text
 from orchestrator.modes.stable.scrubbing import scrubbed, scrubber_for
@@ -130,15 +127,6 @@ def test_pending_handlers_come_from_the_host_or_else_from_the_journal(tmp_path: 
     assert pending_of({"token": "t", "pending": None}, "h2", tmp_path) == []
     (tmp_path / "handlers" / "t.json").write_text("{")
     assert journaled(tmp_path, "t") is None
-
-
-def test_a_dead_process_of_this_computer_holds_nothing() -> None:
-    here = socket.gethostname()
-    born = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
-    assert not has_ended(f"me@{here} pid {os.getpid()} started {born}")
-    assert has_ended(f"me@{here} pid {os.getpid()} started 1"), "a recycled pid"
-    assert not has_ended(f"me@elsewhere pid {os.getpid()} started 1")
-    assert not has_ended("somebody")
 
 
 def test_a_remove_playbook_lies_in_its_blueprint(tmp_path: Path) -> None:

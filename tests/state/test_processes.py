@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import LeaseHeldError
+from orchestrator.holders import is_alive, is_dead
 from orchestrator.state import Store, open_store
-from orchestrator.state.holders import is_alive, is_dead
 from tests.state.conftest import CHANGE, PLAN, WEB
 
 PRELUDE = f"""

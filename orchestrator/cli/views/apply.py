@@ -223,9 +223,9 @@ class PlainView:
 
     def _ended(self, change: Change, outcome: Outcome) -> list[str]:
         if outcome.result == Result.DONE:
-            word = _DONE_WORDS.get(change.action, "")
             took = t.duration(outcome.seconds) if outcome.seconds else ""
-            text = "   ".join(part for part in (word or took, t.clean(outcome.message)) if part)
+            parts = (_DONE_WORDS.get(change.action, took), t.clean(outcome.message))
+            text = "   ".join(part for part in dict.fromkeys(parts) if part)
             return [self._line(DONE, t.GREEN, change.address, text)]
         symbol, style = (HELD, t.YELLOW) if outcome.result == Result.UNREACHABLE else (FAILED, t.RED)
         head = str(outcome.result) + (f' at "{t.clean(outcome.task)}"' if outcome.task else "")

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
-import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import DriverError
+from orchestrator.holders import is_dead
 from orchestrator.model.outcome import Lease
 from orchestrator.modes.agile.api import Api, RefusedError
 from orchestrator.modes.agile.objects import DOMAIN, ESTATE, MANAGED_BY, MANAGER, metadata
 
 NAMESPACE = "default"  # every cluster has it; what else a person may use is not known before anything is planned
 _DATA = f"{DOMAIN}/lease"
-_HOLDER = re.compile(r"^.*@(?P<host>\S+) pid (?P<pid>\d+) started (?P<start>\d+)$")
 _TRIES = 5
 
 
@@ -89,7 +85,7 @@ class Leases:
                 raise _trouble(self._api, refused) from None
 
     def _may_take(self, other: Lease, mine: Lease) -> bool:
-        return other.holder == mine.holder or other.until <= self._clock() or has_died(other.holder)
+        return other.holder == mine.holder or other.until <= self._clock() or is_dead(other.holder)
 
     def _manifest(self, lease: Lease, resource_version: str = "") -> dict[str, Any]:
         data = {key: getattr(lease, key) for key in ("site", "holder", "run", "token", "since", "until")}
@@ -111,20 +107,6 @@ class Leases:
                 "renewTime": _time(now),
             },
         }
-
-
-def has_died(holder: str) -> bool:
-    """Whether the holder was a process of this computer that does not run any more."""
-    found = _HOLDER.match(holder)
-    if found is None or found["host"] != socket.gethostname():
-        return False
-    if int(found["pid"]) == os.getpid():
-        return False
-    try:
-        fields = Path(f"/proc/{found['pid']}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return True
-    return fields[19] != found["start"] or fields[0] == "Z"
 
 
 def _lease_of(live: dict[str, Any]) -> Lease | None:

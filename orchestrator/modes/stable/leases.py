@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import socket
 import time
-from pathlib import Path
 
+from orchestrator.holders import is_dead
 from orchestrator.model.observation import Unreachable
 from orchestrator.model.outcome import Lease
 from orchestrator.modes.stable.place import Place
-
-_HOLDER = re.compile(r"@(?P<host>\S+) pid (?P<pid>\d+) started (?P<born>\d+)$")
 
 
 def take(place: Place, lease: Lease, dead: tuple[str, ...] = ()) -> Lease | None:
@@ -39,7 +35,7 @@ def take(place: Place, lease: Lease, dead: tuple[str, ...] = ()) -> Lease | None
         held = answer["held"]
         if not held:
             return None
-        if not dead and has_ended(str(held["holder"])):
+        if not dead and is_dead(str(held["holder"])):
             return take(place, lease, (str(held["holder"]),))
         until = time.time() + float(held["left"])
         return Lease(lease.site, str(held["holder"]), int(held["run"]), int(held["token"]), float(held["since"]), until)
@@ -57,15 +53,3 @@ def unlock(place: Place) -> None:
     """Take it off wherever it is, whoever holds it."""
     for host in sorted(place.answered):
         place.ask({host: {"do": "lease", "release": True, "whoever": True, "lease": {"holder": ""}, "dead": []}})
-
-
-def has_ended(holder: str) -> bool:
-    """Whether a holder (`user@host pid N started TICKS`) was a process of this computer that is no more."""
-    found = _HOLDER.search(holder)
-    if not found or found["host"] != socket.gethostname():
-        return False
-    try:
-        fields = Path(f"/proc/{found['pid']}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return True
-    return fields[19] != found["born"]
