@@ -227,7 +227,7 @@ def test_a_remove_playbook_undoes_and_without_a_state_folder_too(database: Any, 
     assert stray.facts == {"host": "h1", "playbook": "play.yaml", "remove": "gone.yaml", "label": "bp"}
     removal = Change(unit.address, Action.DELETE, "for a test", seen=stray)
     (outcome,) = database.driver().apply([removal], lambda progress: None)
-    assert (outcome.result, outcome.message) == (Result.DONE, "removed")
+    assert (outcome.result, outcome.message) == (Result.DONE, "undone by its remove playbook")
     assert not (database.host("h1") / "db.conf").exists()
     assert unit.address not in database.driver().observe([other], []).units
 

@@ -73,7 +73,7 @@ class Machines:
         yield from failed.values()
         for change in changes:
             if change.action == Action.DELETE and change.address not in failed:
-                yield Outcome(change.address, Result.DONE, "removed")
+                yield Outcome(change.address, Result.DONE)
             if change.action == Action.FORGET:
                 yield self._forget(change)
         wanted = {

@@ -68,7 +68,7 @@ class Removals:
         label = str(_undo(there[0]).get("label") or "")
         for change in there:
             failed = failed_outcome(change.address, _host(change), ran, str(folder), label)
-            yield failed or self._unstamp(change, "removed", ran.log(_host(change)))
+            yield failed or self._unstamp(change, "undone by its remove playbook", ran.log(_host(change)))
 
     def _forget(self, change: Change) -> Outcome:
         outcome = self._unstamp(change, "stays on the host")
