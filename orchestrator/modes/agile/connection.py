@@ -1,15 +1,17 @@
-"""The connection to one API server: the kubernetes client's configuration and connection pool, our own bodies.
+"""The connection to one API server: a pool of TLS connections, our own bodies.
 
-Nothing but this file knows the client library.
+Nothing but this file knows the client library, and it is imported only where a proxy may be on the way.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import ssl
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +22,9 @@ from orchestrator.modes.agile.kubeconfig import Access, Credential
 CONNECTIONS = 16
 _PREFIX = "connection-"
 _LOOPBACK = ("127.", "localhost", "[::1]", "::1")
+# The variables in which the client library looks for a proxy.
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+_POOLS = 4  # servers that connections are kept to: there is one
 _EARLY = 30.0  # seconds before a credential runs out that a new one is asked for
 
 
@@ -75,21 +80,14 @@ class Connection:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _made(self) -> Any:
-        from kubernetes.client import ApiClient, Configuration
-
         access, credential = self._access, self._credential
-        configuration = Configuration()
-        configuration.host = access.server
-        configuration.verify_ssl = access.verify
-        configuration.ssl_ca_cert = self._file("ca.crt", access.ca)
-        configuration.cert_file = self._file("client.crt", credential.certificate or access.certificate)
-        configuration.key_file = self._file("client.key", credential.key or access.key)
-        configuration.tls_server_name = access.server_name
-        configuration.connection_pool_maxsize = CONNECTIONS
-        if access.proxy or (urlsplit(access.server).hostname or "").startswith(_LOOPBACK):
-            configuration.proxy = access.proxy
+        files = {
+            "ssl_ca_cert": self._file("ca.crt", access.ca),
+            "cert_file": self._file("client.crt", credential.certificate or access.certificate),
+            "key_file": self._file("client.key", credential.key or access.key),
+        }
         try:
-            return ApiClient(configuration).rest_client.pool_manager
+            return _through_proxy(access, files) if _may_need_proxy(access) else _direct(access, files)
         except (OSError, ValueError) as error:
             raise DriverError(f"{access.server}: {error}", hint="check the kubeconfig") from None
 
@@ -116,6 +114,45 @@ class Connection:
 
             return dict(make_headers(basic_auth=":".join(self._access.basic)))
         return {}
+
+
+def _may_need_proxy(access: Access) -> bool:
+    if access.proxy:
+        return True
+    local = (urlsplit(access.server).hostname or "").startswith(_LOOPBACK)
+    return not local and any(os.environ.get(name) for name in _PROXIES)
+
+
+def _direct(access: Access, files: Mapping[str, str | None]) -> Any:
+    """The pool that the client library would make. Its import takes half a second, which every command would pay."""
+    from urllib3 import PoolManager
+
+    server_name: dict[str, Any] = {"server_hostname": access.server_name} if access.server_name else {}
+    return PoolManager(
+        num_pools=_POOLS,
+        maxsize=CONNECTIONS,
+        cert_reqs=ssl.CERT_REQUIRED if access.verify else ssl.CERT_NONE,
+        ca_certs=files["ssl_ca_cert"],
+        cert_file=files["cert_file"],
+        key_file=files["key_file"],
+        **server_name,
+    )
+
+
+def _through_proxy(access: Access, files: Mapping[str, str | None]) -> Any:
+    """The client library knows which servers the environment's settings send through which proxy."""
+    from kubernetes.client import ApiClient, Configuration
+
+    configuration = Configuration()
+    configuration.host = access.server
+    configuration.verify_ssl = access.verify
+    configuration.tls_server_name = access.server_name
+    configuration.connection_pool_maxsize = CONNECTIONS
+    for name, path in files.items():
+        setattr(configuration, name, path)
+    if access.proxy:
+        configuration.proxy = access.proxy
+    return ApiClient(configuration).rest_client.pool_manager
 
 
 def _remove_left(scratch: Path) -> None:
