@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from orchestrator.desired import names
@@ -15,6 +16,7 @@ from orchestrator.documents.models import AgileWorkload, Check, Machines, Output
 from orchestrator.model.address import Mode
 from orchestrator.model.source import Diagnostic, Source
 
+MAX_KEPT = 256  # compiled blueprints; the reconciler reads the documents again and again
 Ref: TypeAlias = tuple[Mode, str]  # a workload of the blueprint: its mode and name
 
 
@@ -100,8 +102,12 @@ class Blueprint:
         return self.stable[ref[1]] if ref[0] == Mode.STABLE else self.agile[ref[1]]
 
 
+@lru_cache(maxsize=MAX_KEPT)
 def compile_blueprint(source: BlueprintSource) -> Blueprint:
-    """Compile all expressions of a blueprint; what is wrong is among its diagnostics."""
+    """Compile all expressions of a blueprint; what is wrong is among its diagnostics.
+
+    Kept for what was read once: a command resolves many times, and threads may share what is compiled.
+    """
     spec = source.document.model.spec
     outputs = {("stable", name): _types(workload.outputs) for name, workload in spec.stable.items()}
     outputs |= {("agile", name): _types(workload.outputs) for name, workload in spec.agile.items()}

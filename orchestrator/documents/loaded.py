@@ -85,9 +85,9 @@ class Folder:
     files: Mapping[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BlueprintSource:
-    """A blueprint and the content of its folder."""
+    """A blueprint and the content of its folder, as read once; another reading is another one."""
 
     document: Written[Blueprint]
     folder: Folder
