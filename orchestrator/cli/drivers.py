@@ -82,6 +82,7 @@ def _stable(
     loaded = maker.loaded
     worker = Worker(loaded.root, maker.scrub)
     maker.stack.callback(worker.close)
+    worker.start()
     estate_id, estate_name = maker.estate
     paths = inventories(loaded, names)
     drivers: dict[tuple[str, Mode], Driver] = {}

@@ -56,6 +56,11 @@ class Reach:
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._last = 0
 
+    def start(self) -> None:
+        """Start the worker now, side by side with whatever comes before its first request: it takes a while."""
+        with self._lock:
+            self._started()
+
     def inventory(self, path: Path) -> dict[str, dict[str, Any]]:
         """All hosts of an Ansible inventory, in its order: name -> {"address", "groups"}. Raises DriverError."""
         if not path.exists():
