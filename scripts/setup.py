@@ -197,9 +197,19 @@ def sync(uv: Path) -> None:
     if index:
         environment["UV_DEFAULT_INDEX"] = index
         sync_from_other_index(uv, environment)
-        return
-    say("installing the locked dependencies")
-    run([uv, "sync", "--locked", "--python", sys.executable], environment)
+    else:
+        say("installing the locked dependencies")
+        run([uv, "sync", "--locked", "--python", sys.executable], environment)
+    if environment.get("PYTHONDONTWRITEBYTECODE"):
+        compile_all(environment)
+
+
+def compile_all(environment: dict[str, str]) -> None:
+    """Compile everything once: told to keep no bytecode, Python would do so in each command for all that it imports."""
+    say("compiling, as PYTHONDONTWRITEBYTECODE is set")
+    folders = [VENV / "lib", ROOT / "orchestrator"]
+    command = [VENV / "bin" / "python", "-m", "compileall", "-qq", "-j", "0", *folders]
+    subprocess.run(command, env=environment, check=False)  # a package may hold files for other versions of Python
 
 
 def has_system_certificates() -> bool:
