@@ -122,7 +122,6 @@ def _agile(maker: Maker, site: Written[Site], cluster: Cluster) -> Driver:
     kubeconfig = _kubeconfig(maker, site, cluster)
     if kubeconfig is None:
         return UnreachableDriver(NO_LAB)
-    from orchestrator import toolchain
     from orchestrator.modes.agile.driver import AgileDriver
     from orchestrator.modes.agile.passphrase import passphrase
     from orchestrator.modes.agile.site import AgileSite
@@ -135,13 +134,20 @@ def _agile(maker: Maker, site: Written[Site], cluster: Cluster) -> Driver:
             estate_name=estate_name,
             scratch=maker.folder(site.model.metadata.name, Mode.AGILE),
             kubeconfig=kubeconfig,
-            pulumi=lambda: toolchain.ensure(["pulumi"], lambda line: None)["pulumi"],
+            pulumi=_pulumi,
             passphrase=lambda: passphrase(estate_id),
             scrub=maker.scrub,
             context=cluster.context,
             allowed_exec=cluster.exec,
         )
     )
+
+
+def _pulumi() -> Path:
+    """The program, had when it is first needed: most commands do without."""
+    from orchestrator import toolchain
+
+    return toolchain.ensure(["pulumi"], lambda line: None)["pulumi"]
 
 
 def _kubeconfig(maker: Maker, site: Written[Site], cluster: Cluster) -> Path | None:
