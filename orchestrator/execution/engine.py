@@ -77,8 +77,8 @@ def execute(world: World, shown: Plan, planner: Planner, watcher: Watcher, *, ki
             with ThreadPoolExecutor(max_workers=max(1, min(world.parallel, len(sites)))) as pool, _ended_at_once(world):
                 for done in [pool.submit(site_run.go) for site_run in site_runs]:
                     done.result()
-    except BaseException:
-        _end(world, result, "failed")
+    except BaseException as error:
+        _end(world, result, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     result.tally = sum((driver.spent() for driver in world.drivers.values()), Tally())
     _end(world, result, _verdict(result, stop))

@@ -45,6 +45,7 @@ class Target:
     steps: list[tuple[str, str]] = field(default_factory=list)
     dies_after: int | None = None
     held_by: Lease | None = None
+    closed: bool = False
     on_step: Callable[[Change], None] = lambda change: None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -82,7 +83,8 @@ class Target:
     def spent(self) -> Tally:
         return Tally(requests=1)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.closed = True
 
 
 class Killed(BaseException):

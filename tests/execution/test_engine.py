@@ -114,6 +114,19 @@ def test_asked_to_stop_the_wave_under_way_ends_and_no_other_starts() -> None:
     assert bench.store.verdict == "interrupted"
 
 
+def test_asked_twice_the_drivers_end_what_they_run_and_the_run_was_interrupted() -> None:
+    bench = Bench(shop)
+
+    def stop(change: Change) -> None:
+        raise KeyboardInterrupt
+
+    bench.targets["s", Mode.STABLE].on_step = stop
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    assert all(target.closed for target in bench.targets.values())
+    assert bench.store.verdict == "interrupted"
+
+
 def test_a_unit_that_never_becomes_as_declared_is_tried_once_a_run() -> None:
     bench = Bench(lambda there: [unit(OTHER)])
     bench.targets["s", Mode.AGILE].there = _Forgetful()
