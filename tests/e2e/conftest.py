@@ -56,6 +56,7 @@ class Estate:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            process_group=0,
         )
 
     def ended(self, process: subprocess.Popen[str]) -> Ran:
@@ -102,6 +103,18 @@ class Estate:
     def field(self, what: str, path: str) -> str:
         return self.kubectl("--namespace", "shop", "get", *what.split("/"), "-o", f"jsonpath={path}")
 
+    def remove_machines(self) -> None:
+        """Take all machines of the lab away behind the CLI's back."""
+        names = [machine["name"] for machine in self("lab", "status", "-o", "json").data["machines"]]
+        subprocess.run(
+            [sys.executable, "-m", "orchestrator.lab.machines", "remove"],
+            input=json.dumps({"names": names}),
+            env=self.environment,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+
     def clone(self, root: Path) -> Estate:
         """The same documents elsewhere, without the state."""
         shutil.copytree(self.root, root, ignore=shutil.ignore_patterns(".orchestrator"))
@@ -136,12 +149,4 @@ def estate(lab_environment: dict[str, str], tmp_path: Path) -> Iterator[Estate]:
     it.write("orchestrator.yaml", "5b0d1c1e-8a41-4a0e-9d0c-6c1d2e3f4a5b", str(uuid.uuid4()))
     yield it
     it.kubectl("delete", "namespace", "shop", "--ignore-not-found", "--timeout=60s")
-    names = [machine["name"] for machine in it("lab", "status", "-o", "json").data["machines"]]
-    subprocess.run(
-        [sys.executable, "-m", "orchestrator.lab.machines", "remove"],
-        input=json.dumps({"names": names}),
-        env=it.environment,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    it.remove_machines()

@@ -37,14 +37,22 @@ class Processes:
 
 def command_lines(root: int) -> list[str]:
     """The command lines of all processes below one."""
+    found = []
+    for pid in below(root):
+        try:
+            found.append(Path(f"/proc/{pid}/cmdline").read_text())
+        except OSError:
+            continue
+    return found
+
+
+def below(root: int) -> list[int]:
+    """All processes that one has started, and theirs."""
     found, todo = [], [root]
     while todo:
-        for child in children(todo.pop()):
-            todo.append(child)
-            try:
-                found.append(Path(f"/proc/{child}/cmdline").read_text())
-            except OSError:
-                continue
+        some = children(todo.pop())
+        found += some
+        todo += some
     return found
 
 
