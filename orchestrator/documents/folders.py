@@ -12,6 +12,7 @@ from pathlib import Path
 from orchestrator.documents.loaded import Folder, JsonPath, Written
 from orchestrator.documents.models import Blueprint
 from orchestrator.documents.validation import did_you_mean
+from orchestrator.documents.yaml import syntax_error
 from orchestrator.model.source import Diagnostic, Source
 
 MAX_FILES = 10_000
@@ -106,15 +107,15 @@ class _Reading:
 
 
 def check_paths(document: Written[Blueprint], folder: Folder) -> Iterator[Diagnostic]:
-    """Paths that a blueprint names and that are not in its folder."""
+    """Paths that a blueprint names and that are not in its folder, and playbooks that are not YAML."""
     for name, stable in document.model.spec.stable.items():
         if (configure := stable.configure) is None:
             continue
         path: JsonPath = ("spec", "stable", name, "configure")
         if configure.playbook is not None:
-            yield from _file(document, folder, (*path, "playbook"), configure.playbook)
+            yield from _playbook(document, folder, (*path, "playbook"), configure.playbook)
         if configure.remove is not None:
-            yield from _file(document, folder, (*path, "remove"), configure.remove)
+            yield from _playbook(document, folder, (*path, "remove"), configure.remove)
         for index, role in enumerate(configure.roles):
             yield from _role(document, folder, (*path, "roles", index), role)
     for name, agile in document.model.spec.agile.items():
@@ -122,13 +123,15 @@ def check_paths(document: Written[Blueprint], folder: Folder) -> Iterator[Diagno
             yield from _manifest(document, folder, ("spec", "agile", name, "manifests", index), manifest)
 
 
-def _file(document: Written[Blueprint], folder: Folder, at: JsonPath, name: str) -> Iterator[Diagnostic]:
+def _playbook(document: Written[Blueprint], folder: Folder, at: JsonPath, name: str) -> Iterator[Diagnostic]:
     inner = inside(name)
     if inner is None:
         yield _leaves(document, at, name)
     elif inner not in folder.files:
         hint = did_you_mean(inner, folder.files) or "paths are relative to the blueprint's folder"
         yield Diagnostic(document.at.of(*at), f"there is no file `{name}` in {folder.label}", hint)
+    elif problem := syntax_error(folder.files[inner], f"{folder.label}/{inner}"):
+        yield problem
 
 
 def _role(document: Written[Blueprint], folder: Folder, at: JsonPath, name: str) -> Iterator[Diagnostic]:

@@ -15,6 +15,7 @@ from orchestrator.model.source import Diagnostic
 
 Key = tuple[str, str]
 _LONGEST = 200
+_INSTEAD = "put a copy into the estate, or use name@range"
 
 
 def version(text: str) -> Version | None:
@@ -42,13 +43,16 @@ def _by_folder(placement: Written[Placement], text: str, folders: Mapping[Path, 
     path = Path(os.path.normpath(here / text))
     if text.startswith("~") or not path.is_relative_to(root):
         what = f"the blueprint's folder `{text[:80]}` leaves the estate"
-        return Diagnostic(source, what, "put a copy into the estate, or use name@range")
+        return Diagnostic(source, what, _INSTEAD)
     try:
-        key, is_folder = folders.get(path.resolve()), path.is_dir()
+        real, is_folder = path.resolve(), path.is_dir()
     except (OSError, ValueError):  # too long, or not a path at all
-        key, is_folder = None, False
-    if key is not None:
-        return key
+        real, is_folder = path, False
+    if real in folders:
+        return folders[real]
+    if not real.is_relative_to(root.resolve()):
+        what = f"the blueprint's folder `{text[:80]}` is a symlink that leaves the estate"
+        return Diagnostic(source, what, _INSTEAD)
     known = {_relative(folder, here.resolve()) for folder in folders}
     what = f"there is no folder `{text[:80]}`"
     if is_folder:

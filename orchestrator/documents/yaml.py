@@ -76,6 +76,17 @@ def read(content: bytes | str, file: str, *, manifest: bool = False) -> Reading:
     return composer.run(CParser(text))
 
 
+def syntax_error(content: bytes, file: str) -> Diagnostic | None:
+    """What is wrong with YAML that another program will read, by its own rules: only its syntax is ours to check."""
+    text = content.decode("utf-8-sig", errors="replace")
+    try:
+        for _ in yaml.parse(text, Loader=yaml.CSafeLoader):
+            pass
+    except yaml.YAMLError as error:
+        return explain(error, file, _LINE_END.split(text))
+    return None
+
+
 def _refused(source: Source, message: str, hint: str) -> Reading:
     return Reading((), (Diagnostic(source, message, hint),))
 

@@ -183,6 +183,23 @@ def test_a_symlink_that_leaves_the_estate_is_refused_and_not_read(estate: MakeEs
     assert not any(b"canary" in content for content in loaded.blueprints["shop", "1.2.0"].folder.files.values())
 
 
+def test_a_blueprint_behind_a_symlink_that_leaves_the_estate_is_refused(estate: MakeEstate, tmp_path: Path) -> None:
+    root = estate(("shop.yaml", "blueprint: shop@^1.0", "blueprint: ./blueprints/elsewhere"))
+    (root / "blueprints/shop").rename(tmp_path / "shop")
+    (root / "blueprints/elsewhere").symlink_to(tmp_path / "shop")
+    assert (
+        "shop.yaml:5:14: the blueprint's folder `./blueprints/elsewhere` is a symlink that leaves the estate; "
+        "put a copy into the estate, or use name@range"
+    ) in said(documents.load(root))
+
+
+def test_what_only_ansible_understands_in_a_playbook_is_left_to_it(estate: MakeEstate) -> None:
+    playbook = "- hosts: all\n  vars: {a: !vault 'x', b: !unsafe '{{', a: 1}\n  roles: [{role: {{ x }}}]\n"
+    assert said(documents.load(estate(files={"blueprints/shop/db.yaml": playbook}))) == []
+    vault = "$ANSIBLE_VAULT;1.1;AES256\n6162\n"
+    assert said(documents.load(estate(files={"blueprints/shop/db.yaml": vault}))) == []
+
+
 def test_a_symlink_inside_the_estate_is_followed_and_a_loop_is_not_endless(estate: MakeEstate) -> None:
     root = estate(files={"shared/roles/base/tasks/main.yml": "[]\n"})
     (root / "blueprints/shop/roles").symlink_to("../../shared/roles")
