@@ -156,9 +156,10 @@ def test_an_unreachable_host_is_unreachable_and_the_other_is_done(database: Any,
         ("- hosts: all\n  tasks: [{nope: x: y}]\n", "bp/play.yaml:2", ""),
         ("- hosts: all\n  gather_facts: false\n  roles: [nope]\n", "role 'nope' was not found", ""),
         (
-            "- hosts: all\n  gather_facts: false\n  tasks:\n    - {ansible.builtin.command: 'true', notify: Nope}\n",
-            "The requested handler 'Nope' was not found",
-            "",
+            "- hosts: all\n  gather_facts: false\n  tasks:\n"
+            "    - {ansible.builtin.command: 'touch {{ base }}/x', notify: N}\n",
+            "handler `N`, which its play does not have; there is: none",
+            "bp/play.yaml:4",
         ),
     ],
     ids=["no-such-host", "not-this-host", "syntax", "no-role", "no-handler"],
@@ -172,7 +173,32 @@ def test_a_playbook_that_does_nothing_here_has_failed(
     assert outcome.result == Result.FAILED
     assert says in outcome.message
     assert outcome.where == where
+    assert not (estate.host("h1") / "x").exists()
     assert isinstance(driver.observe([unit], []).units[unit.address], Absent)
+
+
+def test_handlers_that_only_the_run_can_tell_are_left_to_it(estate: Any, tools: Any) -> None:
+    estate.write("roles/late/handlers/main.yml", "- {name: Late, ansible.builtin.shell: 'touch {{ base }}/late'}\n")
+    estate.write("roles/late/tasks/main.yml", "- ansible.builtin.ping:\n")
+    estate.write(
+        "roles/early/handlers/main.yml", "- {name: E, listen: topic, ansible.builtin.shell: 'touch {{ base }}/e'}\n"
+    )
+    play = """
+        - hosts: all
+          gather_facts: false
+          roles: [early]
+          tasks:
+            - {ansible.builtin.command: 'true', notify: ['early : E', topic]}
+        - hosts: all
+          gather_facts: false
+          tasks:
+            - {ansible.builtin.include_role: {name: late}}
+            - {ansible.builtin.command: 'true', notify: Late}
+    """
+    estate.write("play.yaml", play)
+    outcome = tools.apply(estate.driver(), [estate.unit()])["h1"]
+    assert outcome.result == Result.DONE, outcome
+    assert {path.name for path in estate.host("h1").iterdir()} >= {"late", "e"}
 
 
 def test_a_failed_play_leaves_its_handlers_pending_and_the_next_apply_runs_them(database: Any, tools: Any) -> None:

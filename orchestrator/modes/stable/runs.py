@@ -70,6 +70,7 @@ class Ran:
     unmatched the plays that matched no host of the limit: {"play", "path", "anywhere"}
     stopped   hosts that were dropped from a play; `unstarted` are the plays that never began
     data      what set_stats gave
+    refused   why it was not begun although it could be: {"task", "where", "message"}
     ended     whether it came to its end; if not, `complaint` says why, and `interrupted` whether we ended it
     """
 
@@ -83,6 +84,7 @@ class Ran:
     stopped: frozenset[str] = frozenset()
     unstarted: Sequence[str] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
+    refused: Failure | None = None
     ended: bool = False
     interrupted: bool = False
     complaint: str = ""
@@ -231,6 +233,7 @@ def _tell(ran: Ran, one: Mapping[str, Any], watch: Watch) -> None:
         learnt = one["learnt"] or {}
         ran.learnt, ran.unmatched = learnt.get("hosts") or {}, learnt.get("unmatched") or ()
         ran.stopped, ran.unstarted = frozenset(learnt.get("stopped") or ()), learnt.get("unstarted") or ()
+        ran.refused = Failure(**learnt["refused"]) if "refused" in learnt else None
         ran.ended = bool(learnt) or bool(ran.processed)
 
 

@@ -18,6 +18,9 @@ def failed_outcome(address: Address, host: str, ran: Ran, folder: str, label: st
     blamed = CONTROLLER if CONTROLLER in ran.failed and host not in ran.failed | ran.unreachable else host
     failure = ran.failures.get(blamed, Failure())
     where = _named(failure.where, folder, label)
+    if ran.refused is not None:
+        place = _named(ran.refused.where, folder, label)
+        return Outcome(address, Result.FAILED, ran.refused.message, ran.refused.task, place, log)
     if host in ran.unreachable:
         message = failure.message.splitlines()[-1] if failure.message else "did not answer"
         return Outcome(address, Result.UNREACHABLE, message, failure.task, where, log)

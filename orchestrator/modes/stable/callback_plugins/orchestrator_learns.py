@@ -6,6 +6,8 @@
   them starts, so that whatever kills the run, the next one knows; those of an earlier run are notified again.
 - Plays whose hosts match nothing in the whole inventory, and hosts that were dropped from a play because another host
   failed (any_errors_fatal, run_once): Ansible counts no failure for them.
+- Before the first task: handlers that are notified and that no play has. Ansible finds that out when the task that
+  notifies has changed the host already; here the run is refused, and nothing has been changed.
 
 It works in the folder that ORCHESTRATOR_RUN names: reads `orders.json`, writes `learnt.json` at the end and the
 handlers' journal to the path that the orders give. It also lets the run die with whoever started it.
@@ -17,6 +19,7 @@ import ctypes
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +95,45 @@ def merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
     return {"path": new["path"], "scope": scope, "enforced": sorted({*old["enforced"], *new["enforced"]})}
 
 
+def unknown_handler(play: Any) -> dict[str, str] | None:
+    """The first task that notifies a handler which its play does not have: {"task", "where", "message"}.
+
+    None too where only the run tells: what is included while it goes on may bring handlers, and names may be templates.
+    """
+    tasks = list(tasks_in(play.compile()))
+    handlers = list(tasks_in([*play.compile_roles_handlers(), *play.handlers]))
+    known = {name for handler in handlers for name in names_of(handler)}
+    if any("{{" in name for name in known) or any(is_include(task) for task in (*tasks, *handlers)):
+        return None
+    for task in tasks:
+        for name in map(str, [task.notify] if isinstance(task.notify, str) else task.notify or ()):
+            if "{{" not in name and name not in known:
+                there = ", ".join(sorted(str(handler.name) for handler in handlers if handler.name)) or "none"
+                message = f"it notifies the handler `{name}`, which its play does not have; there is: {there}"
+                return {"task": task.get_name(), "where": task.get_path(), "message": message}
+    return None
+
+
+def tasks_in(blocks: Any) -> Iterator[Any]:
+    """All tasks of blocks, and of the blocks in them."""
+    for one in blocks:
+        if isinstance(one, Block):
+            yield from tasks_in([*one.block, *one.rescue, *one.always])
+        else:
+            yield one
+
+
+def is_include(task: Any) -> bool:
+    """Whether a task brings others with it while the run goes on."""
+    return str(task.action).rpartition(".")[2] in ("include_role", "include_tasks", "import_role", "import_tasks")
+
+
+def names_of(handler: Any) -> set[str]:
+    """Everything under which a handler can be notified."""
+    names = [handler.name, handler.get_name(include_role_fqcn=False), handler.get_name(), *handler.listen]
+    return {str(name) for name in names if name}
+
+
 class Handlers:
     """Which handlers each host still has to run; every step is written to the journal at once."""
 
@@ -157,6 +199,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         self.unstarted = [play.get_path() for play in playbook.get_plays()]
+        for play in playbook.get_plays():
+            if refused := unknown_handler(play):
+                (self.folder / "learnt.json").write_text(json.dumps({"refused": refused}))
+                # An exception of ours would only be a warning to Ansible.
+                raise SystemExit(refused["message"])
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self.play = play
@@ -253,8 +300,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
 
     def _names(self, handler: Any) -> set[str]:
         """Everything under which a handler can be notified, and the name under which it is written down."""
-        names = [handler.name, handler.get_name(include_role_fqcn=False), handler.get_name(), *handler.listen]
-        return {self._text(name) for name in names if name}
+        return {self._text(name) for name in names_of(handler)}
 
     def _text(self, name: str) -> str:
         """A handler's name may be a template of the play's variables."""
