@@ -55,6 +55,24 @@ def test_each_step_that_ends_is_a_line_and_the_sum_is_last() -> None:
         Run 41: 2 changed in 14.2 s.   orchestrator show 41""")
 
 
+def test_one_cause_is_told_once_for_all_hosts_of_a_workload() -> None:
+    it = Watched()
+    why = {"task": "Settings", "where": "blueprints/shop/db.yaml:4"}
+    it.view.outcome(*ended(UPDATE, Result.FAILED, "not found\n\tin a", **why))
+    it.view.outcome(*ended(SECOND, Result.FAILED, "not found\n\tin a", **why))
+    it.view.outcome(*ended(DEPLOYMENT, Result.FAILED, "not found\n\tin a", **why))
+    assert it.text() == dedent("""\
+        ✗ shanghai-dc  configuration db-a        failed at "Settings"
+            blueprints/shop/db.yaml:4
+            not found
+              in a
+        ✗ shanghai-dc  configuration db-b        failed as configuration db-a
+        ✗ shanghai-dc  Deployment web            failed at "Settings"
+            blueprints/shop/db.yaml:4
+            not found
+              in a""")
+
+
 def test_a_failure_says_where_what_why_and_what_now() -> None:
     it = Watched()
     it.view.outcome(*ended(UPDATE, Result.DONE, seconds=6.1))

@@ -202,8 +202,11 @@ class PlainView:
         """A line, or the block of a failure. What was held is said at the end, together."""
         with self._lock:
             self._said.pop(change.address, None)
+            alike = next((c.address for c, told in self._outcomes if _same_failure(c, told, change, outcome)), None)
             self._outcomes.append((change, outcome))
-            if outcome.result != Result.HELD:
+            if alike is not None:
+                self._write(self._line(FAILED, t.RED, change.address, f"{outcome.result} as {t.clean(alike.label)}"))
+            elif outcome.result != Result.HELD:
                 self._write("\n".join(self._ended(change, outcome)))
 
     def stopped(self, site: str, why: str) -> None:
@@ -229,7 +232,8 @@ class PlainView:
             return [self._line(DONE, t.GREEN, change.address, text)]
         symbol, style = (HELD, t.YELLOW) if outcome.result == Result.UNREACHABLE else (FAILED, t.RED)
         head = str(outcome.result) + (f' at "{t.clean(outcome.task)}"' if outcome.task else "")
-        details = [t.clean(line) for line in (outcome.where, *outcome.message.split("\n")) if line.strip()]
+        told = (outcome.where, *outcome.message.expandtabs(2).split("\n"))
+        details = [t.clean(line) for line in told if line.strip()]
         if len(details) == 1 and not outcome.task:  # nothing that would earn a block of its own
             return [self._line(symbol, style, change.address, f"{head}: {details[0]}")]
         if len(details) > _MOST_LINES:
@@ -254,6 +258,15 @@ class PlainView:
         self._label_width = max(self._label_width, t.width_of(label))
         mark = t.painted(symbol, style, self.colour)
         return f"{mark} {t.padded(site, self._site_width)}  {t.padded(label, self._label_width)}  {text}".rstrip()
+
+
+def _same_failure(one: Change, told: Outcome, other: Change, outcome: Outcome) -> bool:
+    """Whether both failed for the same reason, as all hosts of a workload do where its playbook is broken."""
+    return (
+        outcome.result == told.result == Result.FAILED
+        and one.address.workload_key == other.address.workload_key
+        and (told.task, told.where, told.message) == (outcome.task, outcome.where, outcome.message)
+    )
 
 
 def closing(summary: RunSummary, outcomes: Sequence[tuple[Change, Outcome]]) -> list[str]:
