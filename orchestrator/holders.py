@@ -6,7 +6,13 @@ import re
 import socket
 from pathlib import Path
 
-_HOLDER = re.compile(r"^.*@(?P<host>\S+) pid (?P<pid>\d+) started (?P<started>\d+)$")
+_HOLDER = re.compile(r"^(?P<user>.*)@(?P<host>\S+) pid (?P<pid>\d+) started (?P<started>\d+)$")
+
+
+def shown(holder: str) -> str:
+    """A holder as a person knows it: without its start time, which only tells recycled pids apart."""
+    found = _HOLDER.match(holder)
+    return f"{found['user']}@{found['host']} (pid {found['pid']})" if found else holder
 
 
 def is_dead(holder: str) -> bool:

@@ -9,6 +9,7 @@ import click
 from orchestrator.cli.options import estate_option, yes_option
 from orchestrator.cli.session import Limits, session
 from orchestrator.errors import UsageError
+from orchestrator.holders import shown
 
 
 @click.command()
@@ -22,7 +23,7 @@ def unlock(site: str, estate: Path | None, yes: bool) -> None:
     """
     with session(estate, Limits(site=f"name={site}")) as it:
         held = it.world.store.lease(site)
-        who = held.holder if held else "whoever holds it on the targets"
+        who = shown(held.holder) if held else "whoever holds it on the targets"
         if not yes and not click.confirm(f"Take the lease of {site} from {who}?", err=True):
             raise UsageError("nothing was unlocked", hint="give --yes where nobody can answer")
         it.world.store.unlock(site)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 from orchestrator.errors import LeaseHeldError
 from orchestrator.execution.world import World
+from orchestrator.holders import shown
 from orchestrator.model.address import Mode
 from orchestrator.model.outcome import Lease
 from orchestrator.timetext import ago
@@ -46,7 +47,7 @@ def _take_on_target(world: World, lease: Lease, mode: Mode, stack: ExitStack) ->
 def held(other: Lease, now: float) -> LeaseHeldError:
     """The refusal that names who applies to a site, and since when."""
     return LeaseHeldError(
-        f"{other.site} is being applied to by {other.holder}, since {ago(now - other.since)}",
+        f"{other.site} is being applied to by {shown(other.holder)}, since {ago(now - other.since)}",
         hint=f"wait for it to end; if you know that it is dead: orchestrator unlock {other.site}",
     )
 

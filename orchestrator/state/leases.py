@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from orchestrator.errors import LeaseHeldError
-from orchestrator.holders import is_dead
+from orchestrator.holders import is_dead, shown
 from orchestrator.model.outcome import Lease
 from orchestrator.state.schema import leases
 from orchestrator.timetext import ago
@@ -20,7 +20,7 @@ def take(connection: Connection, wanted: Lease) -> Lease:
     row = _row(connection, wanted.site)
     if row is not None and is_live(row, wanted.since):
         raise LeaseHeldError(
-            f"{row.site} is being applied to by {row.holder}, since {ago(wanted.since - row.since)}",
+            f"{row.site} is being applied to by {shown(row.holder)}, since {ago(wanted.since - row.since)}",
             hint=f"wait for it to end; if you know that it is dead: orchestrator unlock {row.site}",
         )
     taken = replace(wanted, token=(row.token if row is not None else 0) + 1)
@@ -60,7 +60,7 @@ def check(connection: Connection, lease: Lease) -> None:
     """Raises LeaseHeldError where a lease is not its holder's any more."""
     row = _row(connection, lease.site)
     if row is None or row.token != lease.token or row.holder != lease.holder:
-        now = f"{row.holder} has it now" if row is not None and row.holder else "it was unlocked"
+        now = f"{shown(row.holder)} has it now" if row is not None and row.holder else "it was unlocked"
         raise LeaseHeldError(
             f"the lease of {lease.site} is not ours any more: {now}",
             hint="nothing more was written; see what the other one did: orchestrator history",

@@ -112,7 +112,7 @@ def test_a_run_without_end_is_interrupted_unless_it_holds_a_lease(store: Store, 
 def test_a_site_is_changed_by_one_at_a_time(store: Store, clock: Clock) -> None:
     lease = store.take("s", "ann@there pid 7 started 1", 1, 60)
     clock.now += 30
-    with pytest.raises(LeaseHeldError, match=r"s is being applied to by ann@there pid 7 started 1, since 30 s ago"):
+    with pytest.raises(LeaseHeldError, match=r"s is being applied to by ann@there \(pid 7\), since 30 s ago"):
         store.take("s", "bob", 2, 60)
     store.take("b", "bob", 2, 60)
     store.renew(lease, 60)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import DriverError
+from orchestrator.holders import shown
 from orchestrator.model.address import Address, Mode, WorkloadKey
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Absent, Observation, Observed, Present, Tally, Unreachable
@@ -211,7 +212,7 @@ class AgileDriver:
             return Outcome(anything, Result.UNREACHABLE, "the cluster cannot be reached")
         if self._other is not None:
             return Outcome(
-                anything, Result.FAILED, f"not started: the site is being applied to by {self._other.holder}"
+                anything, Result.FAILED, f"not started: the site is being applied to by {shown(self._other.holder)}"
             )
         return None
 
