@@ -68,7 +68,7 @@ def test_killed_between_intend_and_finish_leaves_the_step_open_and_the_lease_fal
     run = int(line(one))
     with open_store(tmp_path) as store:
         assert store.run(run).result == ""
-        with pytest.raises(LeaseHeldError, match=rf"pid {one.pid} "):
+        with pytest.raises(LeaseHeldError, match=rf"\(pid {one.pid}\)"):
             store.take("s", "me", 0, 60)
         one.send_signal(signal.SIGKILL)
         one.wait()
