@@ -73,6 +73,13 @@ def test_one_cause_is_told_once_for_all_hosts_of_a_workload() -> None:
               in a""")
 
 
+def test_a_log_is_named_only_where_there_is_one() -> None:
+    it = Watched()
+    it.view.outcome(*ended(DEPLOYMENT, Result.FAILED, "namespace shop is being deleted"))
+    it.view.finished(summary(1, failed=1))
+    assert it.text().splitlines()[-1] == "Nothing else was changed. Mend it and apply again."
+
+
 def test_a_failure_says_where_what_why_and_what_now() -> None:
     it = Watched()
     it.view.outcome(*ended(UPDATE, Result.DONE, seconds=6.1))
@@ -82,6 +89,7 @@ def test_a_failure_says_where_what_why_and_what_now() -> None:
         "Could not find or access 'orders-db.conf.j2'",
         task="Settings of the orders database",
         where="blueprints/webshop/stable/orders-db.yaml:3",
+        log="TASK [Settings of the orders database]\n",
     )
     it.view.outcome(*failed)
     it.view.outcome(*ended(DEPLOYMENT, Result.HELD, "not started: configuration db-b is not done"))

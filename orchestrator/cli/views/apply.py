@@ -274,14 +274,16 @@ def closing(summary: RunSummary, outcomes: Sequence[tuple[Change, Outcome]]) -> 
     parts = [f"{summary.counts[result]} {word}" for result, word in _COUNTS if summary.counts.get(result)]
     done = f"Run {summary.run}: {', '.join(parts) or 'nothing changed'} in {t.duration(summary.seconds)}."
     lines = [f"{done}   orchestrator show {summary.run}"]
-    failed = [change.address for change, outcome in outcomes if outcome.result in (Result.FAILED, Result.INTERRUPTED)]
+    failed = [one for one in outcomes if one[1].result in (Result.FAILED, Result.INTERRUPTED)]
+    logged = [change.address for change, outcome in failed if outcome.log.strip()]
     if summary.stopped:
         lines.append(f"Stopped: {t.clean(summary.stopped)}.")
     if failed:
         results = Counter(outcome.result for _, outcome in outcomes)
         stays = "What is done stays as it is" if results[Result.DONE] else "Nothing else was changed"
-        lines.append(f"{stays}{_not_started(outcomes)}. Mend it and apply again, or read on:")
-        lines += [f"  orchestrator show {summary.run} --log {t.clean(str(a))}" for a in failed[:_MOST_LOGS]]
+        read_on = ", or read on:" if logged else "."
+        lines.append(f"{stays}{_not_started(outcomes)}. Mend it and apply again{read_on}")
+        lines += [f"  orchestrator show {summary.run} --log {t.clean(str(a))}" for a in logged[:_MOST_LOGS]]
     return lines
 
 
