@@ -1,37 +1,94 @@
-"""What cannot be reached is held and said; bad input gets one clear message and changes nothing."""
+"""What cannot be reached is held and said; bad input gets one clear message and changes nothing; secrets stay secret.
+
+All tests work on one estate that was applied once: each begins with its documents as they were.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
+import shutil
 import signal
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import PASSWORD, Estate
+from tests.e2e.conftest import PASSWORD, SMALL, Estate, Ran
+from tests.e2e.watching import below
 
 pytestmark = pytest.mark.lab
 
+BLUEPRINT, MANIFEST, PLAYBOOK = (
+    f"blueprints/shop/{name}" for name in ("blueprint.yaml", "agile/web/web.yaml.j2", "stable/db.yaml")
+)
+ANOTHER = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "another"},
+}
+
+
+@pytest.fixture(scope="module")
+def running(lab_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+    """The small estate, applied."""
+    root = tmp_path_factory.mktemp("trouble") / "estate"
+    shutil.copytree(SMALL, root)
+    # A host that is down is waited for no longer than that.
+    it = Estate(root, {**lab_environment, "E2E_PASSWORD": PASSWORD, "ORCHESTRATOR_HOST_TIMEOUT": "5"})
+    it.write("orchestrator.yaml", "5b0d1c1e-8a41-4a0e-9d0c-6c1d2e3f4a5b", str(uuid.uuid4()))
+    shutil.copytree(root, root.parent / "as-it-was")
+    it.apply()
+    yield it
+    it.kubectl("delete", "namespace", "shop", "other", "--ignore-not-found", "--timeout=60s")
+    it.remove_machines()
+
+
+@pytest.fixture
+def documents(running: Estate) -> Estate:
+    """The estate with its documents as they were; on the targets may be what a test before has left."""
+    for path in running.root.iterdir():
+        if path.name != ".orchestrator":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(running.root.parent / "as-it-was", running.root, dirs_exist_ok=True)
+    return Estate(running.root, dict(running.environment), running.printed)
+
+
+@pytest.fixture
+def estate(documents: Estate) -> Estate:
+    """The estate, as declared."""
+    documents.apply()
+    return documents
+
+
+def greeting(estate: Estate, machine: str) -> str:
+    return estate.on(machine, "grep greeting /etc/db.conf").strip()
+
+
+def runs(estate: Estate) -> list[dict[str, Any]]:
+    return list(estate("history", "-o", "json").data["runs"])
+
 
 def test_a_host_that_is_down_is_held_and_the_rest_is_done(estate: Estate) -> None:
-    estate.apply()
-    estate.on("db-1", "true")
     stopped = init_of(estate, "db-1")
     os.kill(stopped, signal.SIGSTOP)
     try:
-        estate.write("blueprints/shop/blueprint.yaml", "default: hello", "default: hi")
-        estate.write("blueprints/shop/blueprint.yaml", "default: 2}", "default: 3}")
+        estate.write(BLUEPRINT, "default: hello", "default: hi")
+        estate.kubectl("--namespace", "shop", "scale", "deployment", "web", "--replicas", "5")
         ran = estate.apply(expect=3)
         assert "db-1" in ran.out
         assert "held" in ran.out
-        assert "greeting hi" in estate.on("db-0", "cat /etc/db.conf")
-        assert estate.field("deployment/web", "{.spec.replicas}") == "3"
+        assert "timed out after 5 s" in ran.out
+        assert greeting(estate, "db-0") == "greeting hi"
+        # It needs what is held, but its inputs are known and unchanged.
+        assert estate.field("deployment/web", "{.spec.replicas}") == "2"
     finally:
         os.kill(stopped, signal.SIGCONT)
     estate.apply()
-    assert "greeting hi" in estate.on("db-1", "cat /etc/db.conf")
+    assert greeting(estate, "db-1") == "greeting hi"
 
 
 def init_of(estate: Estate, machine: str) -> int:
@@ -42,16 +99,14 @@ def init_of(estate: Estate, machine: str) -> int:
 
 
 def test_a_cluster_that_is_down_is_held_with_one_cause_and_the_machines_go_ahead(estate: Estate) -> None:
-    estate.apply()
-    estate.write("blueprints/shop/blueprint.yaml", "default: hello", "default: hi")
-    kubeconfig = Path(estate.environment["KUBECONFIG"])
+    estate.write(BLUEPRINT, "default: hello", "default: hi")
     broken = estate.root / "broken.kubeconfig"
-    broken.write_text(unreachable(kubeconfig.read_text()))
+    broken.write_text(unreachable(Path(estate.environment["KUBECONFIG"]).read_text()))
     estate.write("site.yaml", "cluster: {lab: true}", f"cluster: {{kubeconfig: {broken}}}")
     ran = estate.apply(expect=3)
-    assert ran.out.count("refused") + ran.out.count("unreachable") <= 2, ran
-    assert "greeting hi" in estate.on("db-1", "cat /etc/db.conf")
-    estate.write("site.yaml", f"cluster: {{kubeconfig: {broken}}}", "cluster: {lab: true}")
+    assert ran.out.count("refused") == 1, ran
+    assert "held" in ran.out
+    assert greeting(estate, "db-1") == "greeting hi"
 
 
 def unreachable(text: str) -> str:
@@ -62,161 +117,166 @@ def unreachable(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_no_secret_is_in_any_file_or_output(estate: Estate) -> None:
-    estate.apply()
-    estate.write("blueprints/shop/blueprint.yaml", "default: hello", "default: hi")
-    for arguments in (("plan",), ("plan", "-o", "json"), ("render",), ("apply", "--yes", "-o", "json"), ("history",)):
-        estate(*arguments)
-    estate("plan", "--out", "saved.plan")
-    for address in ("stable/db/configuration/db-0", "agile/web/Secret/shop/db"):
-        estate("show", "2", "--log", f"lab/shop/{address}")
-    printed = "".join(estate.printed).encode()
-    forms = (PASSWORD.encode(), base64.b64encode(PASSWORD.encode()))
-    assert not any(form in printed for form in forms)
-    assert PASSWORD in estate.on("db-0", "cat /etc/db.conf")  # it did arrive
-    places = [estate.root, Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local/state")) / "orchestrator"]
+def test_reconcile_heals_kubernetes_and_only_reports_machines(estate: Estate) -> None:
+    estate.on("db-0", "echo by-hand >> /etc/db.conf")
+    estate.kubectl("--namespace", "shop", "scale", "deployment", "web", "--replicas", "5")
+    ran = estate("reconcile", "--once").ended(0)
+    assert estate.field("deployment/web", "{.spec.replicas}") == "2"
+    assert "by-hand" in estate.on("db-0", "tail -1 /etc/db.conf")
+    assert "reported only" in ran.err
+
+
+def test_a_secret_is_in_no_file_output_process_or_environment(estate: Estate) -> None:
+    """The one it has had from the first apply on, and the one that it gets while all processes are watched."""
+    secrets = [PASSWORD, f"canary-{uuid.uuid4().hex}"]
+    estate.environment["E2E_PASSWORD"] = secrets[1]
+    for arguments in (("plan",), ("plan", "-o", "json"), ("plan", "--out", "saved.plan"), ("render",)):
+        estate(*arguments).ended(0)
+    process = estate.start("apply", "--yes", "-o", "json")
+    seen = watched(process)
+    ran = estate.ended(process).ended(0)
+    done = [json.loads(line) for line in ran.out.splitlines()]
+    number = str(done[-1]["run"])
+    log = ("show", number, "--log", "lab/shop/stable/db/configuration/db-0")
+    for arguments in (("status",), ("drift",), ("output",), ("show", number), log, ("history",)):
+        estate(*arguments).ended(0)
+    printed = "".join(estate.printed)
+
+    assert estate.on("db-0", "sed -n 's/^password //p' /etc/db.conf").strip() == secrets[1]  # it did arrive
+    there = estate.kubectl("--namespace", "shop", "get", "secret", "db", "-o", "jsonpath={.data.password}")
+    assert base64.b64decode(there).decode() == secrets[1]
+
+    forms = [form for secret in secrets for form in (secret, base64.b64encode(secret.encode()).decode())]
+    assert not [form for form in forms if form in printed]
+    assert not [name for name, text in seen.items() if any(form in text for form in forms)]
+    places = [estate.root, *Path("/dev/shm").glob("orchestrator*"), state_folder()]
     leaks = [
         str(file)
         for place in places
         for file in place.rglob("*")
-        if file.is_file() and not file.is_symlink() and any(form in file.read_bytes() for form in forms)
+        if file.is_file() and not file.is_symlink() and any(form.encode() in file.read_bytes() for form in forms)
     ]
     assert leaks == []
 
 
-def test_no_secret_is_on_any_command_line_or_in_any_environment_of_what_is_started(estate: Estate) -> None:
-    process = estate.start("apply", "--yes")
-    seen: set[str] = set()
+def state_folder() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local/state")) / "orchestrator"
+
+
+def watched(process: Any) -> dict[str, str]:
+    """Command lines of all processes, and the environment of those that it has started, until it ends."""
+    seen: dict[str, str] = {}
     while process.poll() is None:
+        started = set(below(process.pid))
         for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                seen.add((folder / "cmdline").read_bytes().decode(errors="replace"))
-            except OSError:
-                continue
-    ran = estate.ended(process)
-    ran.ended(0)
-    assert not [line for line in seen if PASSWORD in line]
+            pid = int(folder.name)
+            for name in ("cmdline", "environ") if pid in started else ("cmdline",):
+                try:
+                    text = (folder / name).read_bytes().decode(errors="replace")
+                except OSError:
+                    continue
+                seen[f"{name} of {(folder / name).parent.name}: {text[:200]}"] = text
+    assert any("ansible-playbook" in name for name in seen)
+    assert any("pulumi" in name for name in seen)
+    return seen
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "says"),
+    ("old", "new", "says", "where"),
     [
-        ("blueprints/shop/stable/db.yaml", "ansible.builtin.template:", "ansible.builtin.template", "db.yaml"),
-        ("blueprints/shop/stable/db.yaml", "notify: Restarted", "notify: Nobody", "Nobody"),
-        ("blueprints/shop/stable/db.yaml", "- hosts: all", "- hosts: nobody", "host"),
-        ("blueprints/shop/stable/db.yaml", "src: db.conf.j2", "src: nope.conf.j2", "nope.conf.j2"),
+        ("notify: Restarted", "notify: Nobody", "handler `Nobody`, which its play does not have", "stable/db.yaml:4"),
+        ("- hosts: all", "- hosts: nobody", "play `nobody` matches no host", "stable/db.yaml:1"),
+        ("src: db.conf.j2", "src: nope.conf.j2", "Could not find or access 'nope.conf.j2'", "stable/db.yaml:4"),
     ],
 )
-def test_a_broken_playbook_is_one_clear_message_and_kubernetes_goes_on(
-    estate: Estate, file: str, old: str, new: str, says: str
+def test_a_broken_playbook_is_one_clear_message_and_changes_nothing(
+    estate: Estate, old: str, new: str, says: str, where: str
 ) -> None:
-    estate.write(file, old, new)
-    ran = estate("apply", "--yes")
-    ran.ended(1)
-    assert says in ran.out + ran.err, ran
+    before = [estate.on(machine, "cat /var/tmp/restarts") for machine in ("db-0", "db-1")]
+    estate.write(PLAYBOOK, old, new)
+    estate.write(BLUEPRINT, "default: hello", "default: hi")
+    ran = estate.apply(expect=1)
+    assert ran.out.count(says) == 1, ran
+    assert f"blueprints/shop/{where}" in ran.out
     assert "Traceback" not in ran.out + ran.err
-    estate.write(file, new, old)
-    estate.apply()
+    assert [greeting(estate, machine) for machine in ("db-0", "db-1")] == ["greeting hello"] * 2
+    assert [estate.on(machine, "cat /var/tmp/restarts") for machine in ("db-0", "db-1")] == before
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "says"),
     [
-        ("blueprints/shop/agile/web/web.yaml.j2", "kind: Service", "kind: [", "web.yaml.j2:"),
-        ("blueprints/shop/agile/web/web.yaml.j2", "{{ replicas }}", "{{ replicaz }}", "replicaz"),
-        ("blueprints/shop/blueprint.yaml", "[agile/web]", "[../../../etc]", "leaves"),
+        (PLAYBOOK, "ansible.builtin.template:", "ansible.builtin.template", "stable/db.yaml:5:54: not valid YAML"),
+        (MANIFEST, "kind: Service", "kind: [", "web.yaml.j2:19: not valid YAML"),
+        (MANIFEST, "{{ replicas }}", "{{ replicaz }}", "web.yaml.j2:5: 'replicaz' is undefined; did you mean"),
+        (BLUEPRINT, "[agile/web]", "[../../../etc]", "blueprint.yaml:21:19: the path `../../../etc` leaves"),
+        ("shop.yaml", "./blueprints/shop", "../../etc", "shop.yaml:5:14: the blueprint's folder `../../etc` leaves"),
+        (BLUEPRINT, "b.outputs.host}\n        password", "b.outputs.hots}\n        password", "hots"),
+        ("site.yaml", "{lab: true}", "{kubeconfig: nowhere.kubeconfig}", "nowhere.kubeconfig: there is no such file"),
         (
-            "blueprints/shop/blueprint.yaml",
-            "stable.db.outputs.host}\n        password",
-            "stable.db.outputs.hots}\n        password",
-            "hots",
+            BLUEPRINT,
+            "  agile:\n",
+            "  agile:\n"
+            "    two: {namespace: shop, manifests: [agile/web], vars: {replicas: 1, dbHost: a, password: b}}\n",
+            "Service shop/web is declared twice at site lab",
         ),
-        ("site.yaml", "{lab: true}", "{kubeconfig: nowhere.kubeconfig}", "nowhere.kubeconfig"),
     ],
 )
 def test_a_broken_document_is_one_clear_message_and_nothing_is_changed(
-    estate: Estate, file: str, old: str, new: str, says: str
+    documents: Estate, file: str, old: str, new: str, says: str
 ) -> None:
-    estate.write(file, old, new)
-    ran = estate("apply", "--yes")
-    ran.ended(1)
+    before = runs(documents)
+    documents.write(file, old, new)
+    refused(documents, says)
+    assert runs(documents) == before
+
+
+def refused(estate: Estate, says: str) -> Ran:
+    """An apply that is refused before a plan is made."""
+    ran = estate.apply(expect=1)
     assert says in ran.err, ran
+    assert ran.out == ""
     assert "Traceback" not in ran.err
-    assert not [m for m in estate("lab", "status", "-o", "json").data["machines"] if "shop-db" in m["name"]]
-    estate.write(file, new, old)
+    return ran
 
 
-def test_a_kubeconfig_that_wants_to_run_a_program_is_refused(estate: Estate) -> None:
-    config = estate.root / "exec.kubeconfig"
-    config.write_text(
-        json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "c",
-                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-                "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
-                "users": [
-                    {
-                        "name": "u",
-                        "user": {
-                            "exec": {
-                                "apiVersion": "client.authentication.k8s.io/v1",
-                                "command": "/bin/touch",
-                                "args": [str(estate.root / "ran")],
-                                "interactiveMode": "Never",
-                            }
-                        },
-                    }
-                ],
-            }
-        )
-    )
-    estate.write("site.yaml", "{lab: true}", f"{{kubeconfig: {config}}}")
-    ran = estate("apply", "--yes")
-    ran.ended(1)
-    assert "touch" in ran.err
-    assert not (estate.root / "ran").exists()
-    estate.write("site.yaml", f"{{kubeconfig: {config}}}", "{lab: true}")
-
-
-def test_a_namespace_that_is_being_deleted_is_said(estate: Estate) -> None:
-    manifest = '{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}'
-    (estate.root / "namespace.json").write_text(manifest)
-    estate.kubectl("apply", "-f", str(estate.root / "namespace.json"))
-    held = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "held", "namespace": "shop", "finalizers": ["test.example/held"]},
+def test_a_kubeconfig_that_wants_to_run_a_program_is_refused(documents: Estate) -> None:
+    config = documents.root / "exec.kubeconfig"
+    program = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "/bin/touch",
+        "args": [str(documents.root / "ran")],
+        "interactiveMode": "Never",
     }
-    (estate.root / "held.json").write_text(json.dumps(held))
-    estate.kubectl("apply", "-f", str(estate.root / "held.json"))
-    estate.kubectl("delete", "namespace", "shop", "--wait=false")
+    text = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"exec": program}}],
+    }
+    config.write_text(json.dumps(text))
+    documents.write("site.yaml", "{lab: true}", f"{{kubeconfig: {config}}}")
+    assert "exec: [/bin/touch]" in refused(documents, "wants to run `/bin/touch`").err
+    assert not (documents.root / "ran").exists()
+
+
+def test_a_namespace_that_is_being_deleted_is_said_and_used_when_it_is_gone(estate: Estate) -> None:
+    held = {"metadata": {"name": "held", "namespace": "other", "finalizers": ["test.example/held"]}}
+    (estate.root / "held.json").write_text(json.dumps({**ANOTHER, **held}))
+    estate.kubectl("create", "namespace", "other")
+    estate.kubectl("create", "-f", str(estate.root / "held.json"))
+    estate.kubectl("delete", "namespace", "other", "--wait=false")
+    (estate.root / "blueprints/shop/agile/other.json").write_text(json.dumps(ANOTHER))
+    estate.write(BLUEPRINT, "  agile:\n", "  agile:\n    other: {namespace: other, manifests: [agile/other.json]}\n")
     try:
-        ran = estate("apply", "--yes")
-        assert ran.code in (1, 3), ran
-        assert "being deleted" in ran.out + ran.err, ran
+        ran = estate.apply(expect=1)
+        assert ran.out.count("namespace other is being deleted") == 1, ran
+        assert "apply again when it is gone" in ran.out
     finally:
-        estate.kubectl(
-            "--namespace",
-            "shop",
-            "patch",
-            "configmap",
-            "held",
-            "--type=merge",
-            "-p",
-            '{"metadata":{"finalizers":null}}',
-        )
-        estate.kubectl("wait", "--for=delete", "namespace/shop", "--timeout=60s")
+        patch = ["--type=merge", "--patch", '{"metadata": {"finalizers": null}}']
+        estate.kubectl("--namespace", "other", "patch", "configmap", "held", *patch)
+        estate.kubectl("wait", "--for=delete", "namespace/other", "--timeout=60s")
     estate.apply()
-
-
-def test_reconcile_heals_kubernetes_and_only_reports_machines(estate: Estate) -> None:
-    estate.apply()
-    estate.on("db-0", "echo by-hand >> /etc/db.conf")
-    estate.kubectl("--namespace", "shop", "scale", "deployment", "web", "--replicas", "5")
-    ran = estate("reconcile", "--once")
-    ran.ended(0)
-    assert estate.field("deployment/web", "{.spec.replicas}") == "2"
-    assert "by-hand" in estate.on("db-0", "cat /etc/db.conf")
-    assert "reported only" in ran.err
+    assert estate.kubectl("--namespace", "other", "get", "configmap", "another", "-o", "name")
