@@ -17,6 +17,7 @@ from orchestrator.cli.places import remember_places
 from orchestrator.cli.secrets import read_secrets, scrubber
 from orchestrator.desired import selectors
 from orchestrator.documents.loaded import Loaded
+from orchestrator.documents.selecting import picks
 from orchestrator.errors import DocumentsError, UsageError
 from orchestrator.execution.look import Sight, look
 from orchestrator.execution.memory import refresh
@@ -161,9 +162,7 @@ def scope_of(loaded: Loaded, limits: Limits) -> Scope:
     sites = None
     if limits.site:
         selector = selectors.parse(limits.site)
-        sites = frozenset(
-            name for name, site in loaded.sites.items() if selectors.matches(selector, _labels(name, site.model))
-        )
+        sites = frozenset(name for name, site in loaded.sites.items() if picks(selector, site.model))
         if not sites:
             raise UsageError(f"--site {limits.site} fits no site", hint=f"there are: {', '.join(sorted(loaded.sites))}")
     targets = tuple(limits.targets) or None
@@ -175,10 +174,6 @@ def scope_of(loaded: Loaded, limits: Limits) -> Scope:
         modes=frozenset({Mode(limits.mode)}) if limits.mode else None,
         targets=targets,
     )
-
-
-def _labels(name: str, site: documents.Site) -> Mapping[str, str]:
-    return {"name": name, **site.metadata.labels}
 
 
 def holder() -> str:

@@ -148,9 +148,9 @@ class _SiteRun:
 
     def _hold_what_is_gone_from_sight(self, now: Plan) -> None:
         """What was to be done when the plan was shown, and cannot be any more."""
-        acting = {change.address for change in self.shown.acting}
+        due = {change.address for change in self.shown.acting} - self.attempted
         for change in now.changes:
-            if change.action == Action.HOLD and change.address in acting - self.attempted:
+            if change.action == Action.HOLD and change.address in due:
                 self._settle(change, Outcome(change.address, Result.HELD, change.reason))
 
     def _stop_here(self, surprises: Sequence[str]) -> None:
@@ -186,6 +186,8 @@ class _SiteRun:
     def _what_failed(self, change: Change, now: Plan) -> Address | None:
         """A unit that was tried in vain and that this one needs; for a deletion: any of the same placement."""
         vain = {a for a, o in self.result.outcomes.items() if a.site == self.site and o.result != Result.DONE}
+        if not vain:  # as nearly always: nothing is gathered for each of a thousand changes
+            return None
         if change.unit is None:
             return next((a for a in sorted(vain) if a.placement == change.address.placement), None)
         needs = {c.address: c.unit.needs for c in now.changes if c.unit}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -50,12 +50,22 @@ def look(world: World, sites: Iterable[str]) -> Sight:
     )
     tally = sum((s.tally for s in sights), Tally())
     return Sight(
-        desired=_resolved(world, known, frozenset(names)),
+        desired=_together([s.desired for s in sights]),
         known=known,
         observed=_merged(s.observed for s in sights),
         records=records,
         notes=tuple(note for s in sights for note in s.notes),
         tally=replace(tally, seconds=world.clock() - started),
+    )
+
+
+def _together(parts: Sequence[Desired]) -> Desired:
+    """What each site should be, as one: sites know nothing of each other."""
+    return Desired(
+        units=tuple(unit for part in parts for unit in part.units),
+        outputs=_merged(part.outputs for part in parts),
+        notes=tuple(note for part in parts for note in part.notes),
+        diagnostics=tuple(diagnostic for part in parts for diagnostic in part.diagnostics),
     )
 
 
