@@ -164,18 +164,26 @@ def state_folder() -> Path:
 
 
 def watched(process: Any) -> dict[str, str]:
-    """Command lines of all processes, and the environment of those that it has started, until it ends."""
+    """Command lines of all processes, and the environment of those that it has started, until it ends.
+
+    Between fork and exec a child still is the program that was given the secret: it is looked at again after that.
+    """
     seen: dict[str, str] = {}
+    own = Path(f"/proc/{process.pid}/cmdline").read_bytes()
     while process.poll() is None:
         started = set(below(process.pid))
         for folder in Path("/proc").glob("[0-9]*"):
             pid = int(folder.name)
-            for name in ("cmdline", "environ") if pid in started else ("cmdline",):
-                try:
-                    text = (folder / name).read_bytes().decode(errors="replace")
-                except OSError:
-                    continue
-                seen[f"{name} of {(folder / name).parent.name}: {text[:200]}"] = text
+            try:
+                line = (folder / "cmdline").read_bytes()
+                looked = {"cmdline": line}
+                if pid in started and line != own:
+                    looked["environ"] = (folder / "environ").read_bytes()
+            except OSError:
+                continue
+            for name, found in looked.items():
+                text = found.decode(errors="replace")
+                seen[f"{name} of {pid}: {text[:200]}"] = text
     assert any("ansible-playbook" in name for name in seen)
     assert any("pulumi" in name for name in seen)
     return seen

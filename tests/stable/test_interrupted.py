@@ -59,6 +59,12 @@ def until(true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
+def hangs(*hosts: Path) -> Callable[[], bool]:
+    """Whether the play hangs on all these hosts: the shell makes the file first, and writes its pid after that."""
+    files = [host / "hanging" for host in hosts]
+    return lambda: all(file.exists() and file.read_text().endswith("\n") for file in files)
+
+
 def processes_of(root: Path) -> list[str]:
     """Command lines of processes that have anything to do with this test's folder."""
     found = []
@@ -86,7 +92,7 @@ def hanging(estate: Any) -> Any:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    until(lambda: all((estate.host(name) / "hanging").exists() for name in ("h1", "h2")), "the play hangs")
+    until(hangs(estate.host("h1"), estate.host("h2")), "the play hangs")
     yield estate, child
     if child.poll() is None:
         child.kill()
@@ -141,7 +147,7 @@ def test_closing_the_driver_ends_its_runs_as_interrupted(hanging: Any, tools: An
     box: list[Any] = []
     thread = threading.Thread(target=lambda: box.append(tools.apply(driver, [unit])["h1"]))
     thread.start()
-    until(lambda: (estate.host("h1") / "hanging").exists(), "the play hangs")
+    until(hangs(estate.host("h1")), "the play hangs")
     driver.close()
     thread.join(timeout=30)
     assert box[0].result == Result.INTERRUPTED
@@ -153,7 +159,7 @@ def test_an_interrupted_run_that_notified_nothing_leaves_nothing_pending(estate:
     unit, driver = estate.unit("h1", vars={"port": 1}), estate.driver()
     thread = threading.Thread(target=lambda: tools.apply(driver, [unit]))
     thread.start()
-    until(lambda: (estate.host("h1") / "hanging").exists(), "the play hangs")
+    until(hangs(estate.host("h1")), "the play hangs")
     os.kill(json.loads((estate.host("h1") / "hanging").read_text()), signal.SIGTERM)
     thread.join(timeout=60)
     assert isinstance(estate.driver().observe([unit], []).units[unit.address], Absent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,11 @@ def reach(tmp_path: Path) -> Any:
     made = Reach(tmp_path, lambda text: text)
     yield made
     made.close()
+
+
+def started(reach: Reach) -> subprocess.Popen[str]:
+    assert reach._worker is not None
+    return reach._worker.process
 
 
 def test_hosts_are_read_in_order_with_groups_and_addresses(reach: Reach, tmp_path: Path) -> None:
@@ -61,13 +67,11 @@ def test_an_inventory_that_is_not_there_or_not_one_is_an_error(reach: Reach, tmp
 def test_the_worker_ends_with_its_owner_and_is_started_again(reach: Reach, tmp_path: Path) -> None:
     (tmp_path / "hosts.ini").write_text("one\n")
     inventory.read(reach, {"x": tmp_path / "hosts.ini"})
-    process = reach._process
-    assert process is not None
+    process = started(reach)
     process.kill()
     process.wait()
     assert inventory.read(reach, {"x": tmp_path / "hosts.ini"})["x"].keys() == {"one"}
-    second = reach._process
-    assert second is not None
+    second = started(reach)
     reach.close()
     assert second.poll() is not None
 
@@ -77,8 +81,7 @@ def test_a_secret_in_our_environment_does_not_reach_the_worker(tmp_path: Path, m
     reach = Reach(tmp_path, lambda text: text.replace("c4nary-value", "*"))
     (tmp_path / "hosts.ini").write_text("one\n")
     inventory.read(reach, {"x": tmp_path / "hosts.ini"})
-    assert reach._process is not None
-    assert b"c4nary-value" not in Path(f"/proc/{reach._process.pid}/environ").read_bytes()
+    assert b"c4nary-value" not in Path(f"/proc/{started(reach).pid}/environ").read_bytes()
     reach.close()
 
 

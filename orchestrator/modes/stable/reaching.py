@@ -44,6 +44,14 @@ def host_timeout() -> float:
         raise DriverError(f"ORCHESTRATOR_HOST_TIMEOUT={text}: not a number of seconds", hint="as in 10") from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """A process, and those who wait for its answers: the end of one worker is no answer of its successor's."""
+
+    process: subprocess.Popen[str]
+    waiting: dict[int, Future[dict[str, Any]]] = field(default_factory=dict)
+
+
 class Reach:
     """One worker process; calls may come from several threads. `root` is the estate's folder."""
 
@@ -52,8 +60,7 @@ class Reach:
         self._scrub = scrub
         self._lock = threading.Lock()
         self._writing = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._waiting: dict[int, Future[dict[str, Any]]] = {}
+        self._worker: _Worker | None = None
         self._last = 0
 
     def start(self) -> None:
@@ -110,15 +117,16 @@ class Reach:
         # Two locks: the worker stops reading while it is busy, and must still be able to answer.
         with self._writing:
             with self._lock:
-                process = self._started()
+                worker = self._started()
                 self._last += 1
                 number = self._last
-                self._waiting[number] = future
-            assert process.stdin is not None
+                worker.waiting[number] = future
+            stdin = worker.process.stdin
+            assert stdin is not None
             # If it has died, its reader says so to everybody who waits.
             with contextlib.suppress(OSError):
-                process.stdin.write(json.dumps({"id": number, **request}) + "\n")
-                process.stdin.flush()
+                stdin.write(json.dumps({"id": number, **request}) + "\n")
+                stdin.flush()
         return future
 
     def _wait(self, future: Future[dict[str, Any]], seconds: float) -> dict[str, Any]:
@@ -127,9 +135,9 @@ class Reach:
         except TimeoutError:
             raise DriverError("the process that speaks to hosts does not answer", hint="try again") from None
 
-    def _started(self) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
+    def _started(self) -> _Worker:
+        if self._worker is None or self._worker.process.poll() is not None:
+            process = subprocess.Popen(
                 [sys.executable, "-m", "orchestrator.modes.stable.reach"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -140,32 +148,36 @@ class Reach:
                 # No terminal: ssh would ask for host keys and passwords there. It ends with its stdin instead.
                 start_new_session=True,
             )
-            threading.Thread(target=self._read, args=(self._process,), daemon=True, name="reach").start()
-        return self._process
+            self._worker = _Worker(process)
+            threading.Thread(target=self._read, args=(self._worker,), daemon=True, name="reach").start()
+        return self._worker
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _read(self, worker: _Worker) -> None:
+        process = worker.process
         assert process.stdout is not None
         assert process.stderr is not None
         for line in process.stdout:
             answer = json.loads(line)
             with self._lock:
-                future = self._waiting.pop(answer.pop("id"))
+                future = worker.waiting.pop(answer.pop("id"))
             future.set_result(answer)
         said = process.stderr.read().strip().splitlines()
         why = DriverError(f"the process that speaks to hosts has ended: {said[-1] if said else 'killed'}")
         with self._lock:
-            left, self._waiting = self._waiting, {}
-        for future in left.values():
+            if self._worker is worker:  # nobody may ask it any more, even where it has not quite ended
+                self._worker = None
+        process.wait()
+        for future in worker.waiting.values():
             future.set_exception(why)
 
     def close(self) -> None:
         """End the worker."""
         with self._lock:
-            process, self._process = self._process, None
-        if process is not None:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait(timeout=10)
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            assert worker.process.stdin is not None
+            worker.process.stdin.close()
+            worker.process.wait(timeout=10)
 
 
 def unreachable(why: str) -> Unreachable:
