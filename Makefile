@@ -10,12 +10,13 @@ SYNCED := $(VENV)/.synced
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain lint test test-fast demo bench clean
+.PHONY: help setup toolchain lint test test-fast test-long demo bench clean
 
 help:
 	@echo 'make demo       set-up, a lab, one plan and one apply over machines and Kubernetes'
 	@echo 'make test       lint and all tests (builds the external programs where they cannot be downloaded)'
 	@echo 'make test-fast  the tests that need no lab'
+	@echo 'make test-long  the tests that take minutes each, left out of make test'
 	@echo 'make lint       ruff, mypy, import contracts'
 	@echo 'make setup      .venv with the locked dependencies'
 	@echo 'make toolchain  the external programs (pulumi, etcd, kube-apiserver, ...)'
@@ -42,6 +43,9 @@ test-fast: setup
 # one run, so that one closing line counts everything; the fast tests come first (tests/conftest.py)
 test: lint toolchain
 	$(BIN)/pytest
+
+test-long: toolchain
+	$(BIN)/pytest --long -m long
 
 demo: toolchain
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/webshop/demo.sh
