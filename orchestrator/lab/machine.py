@@ -23,6 +23,8 @@ from orchestrator.lab.processes import Process, start_daemon, stop, tail, with_e
 State = Literal["running", "stopped", "dead"]
 
 RECORD = "machine.json"
+SNAPSHOTS = "snapshots"
+RESTORED = "disk.restored"  # a snapshot's copy, whole, about to become the disk
 _MACHINE_VARIABLE = "ORCHESTRATOR_LAB_MACHINE"
 START_TIMEOUT_S = 30.0
 _PING_TIMEOUT_S = 5.0
@@ -143,13 +145,16 @@ def _place(home: Home, machine: Machine, way: sandbox.Way) -> Path:
 
 
 def _move_disk(old: Path, new: Path) -> None:
-    if (old / "disk").is_dir() and not (new / "disk").exists():
-        shutil.move(old / "disk", new / "disk")
+    for name in ("disk", SNAPSHOTS):
+        if (old / name).is_dir() and not (new / name).exists():
+            shutil.move(old / name, new / name)
 
 
 def _ready_disk(place: Path) -> Path:
     """The machine's disk; made beside and renamed, so that it is whole or not there."""
     finished, making = place / "disk", place / "disk.making"
+    if not finished.exists() and (restored := place / RESTORED).exists():
+        restored.rename(finished)  # a restoring that was cut short between its two renames
     if not finished.exists():
         if making.exists():
             remove_tree(making)

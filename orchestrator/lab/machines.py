@@ -1,8 +1,12 @@
-"""Lab machines for a machine provider: `python -m orchestrator.lab.machines observe|ensure|remove`, JSON in and out.
+"""Lab machines for a machine provider: `python -m orchestrator.lab.machines VERB`, JSON in and out.
 
-    observe  {}                                              -> {"machines": [MACHINE, ...]}
-    ensure   {"machines": [{"name", "spec", "tags"}, ...]}   -> {"machines": [MACHINE + "changed", ...]}
-    remove   {"names": [str, ...]}                           -> {"removed": [str, ...]}
+    observe          {}                                             -> {"machines": [MACHINE, ...]}
+    ensure           {"machines": [{"name", "spec", "tags"}, ...]}  -> {"machines": [MACHINE + "changed", ...]}
+    remove           {"names": [str, ...]}                          -> {"removed": [str, ...]}
+    snapshot         {"names": [str, ...], "snapshot": str}         -> {"changed": [str, ...]}
+    restore          {"names": [str, ...], "snapshot": str}         -> {"machines": [MACHINE, ...]}
+    snapshot_delete  {"names": [str, ...], "snapshot": str}         -> {"changed": [str, ...]}
+    console          {"names": [str, ...]}                          -> {"consoles": {name: text}}
 
 MACHINE is {"name", "address", "state", "spec", "tags", "vars"}; `state` is running, stopped or dead; `vars` are for an
 Ansible inventory (with ANSIBLE_CONNECTION_PLUGINS naming `connection_plugins` of this package). `ensure` makes what is
@@ -26,9 +30,10 @@ from typing import Any
 
 from orchestrator.errors import LabError, OrchestratorError
 from orchestrator.lab import machine as one
-from orchestrator.lab import sandbox
+from orchestrator.lab import sandbox, snapshots
 from orchestrator.lab.home import Home, default_home
 from orchestrator.lab.machine import Machine
+from orchestrator.lab.processes import tail
 
 CONNECTION_PLUGINS = Path(__file__).with_name("connection_plugins")
 
@@ -165,10 +170,44 @@ def _remove(home: Home, request: Mapping[str, Any]) -> dict[str, Any]:
     return {"removed": remove(home, request.get("names") or [])}
 
 
+def _snapshot(home: Home, request: Mapping[str, Any]) -> dict[str, Any]:
+    with home.locked(make=False):
+        return {"changed": [m.name for m in _named(home, request) if snapshots.take(home, m, str(request["snapshot"]))]}
+
+
+def _restore(home: Home, request: Mapping[str, Any]) -> dict[str, Any]:
+    with home.locked(make=False):
+        restored = [snapshots.restore(home, m, str(request["snapshot"])) for m in _named(home, request)]
+    return {"machines": [machine.as_data(home) for machine in restored]}
+
+
+def _snapshot_delete(home: Home, request: Mapping[str, Any]) -> dict[str, Any]:
+    with home.locked(make=False):
+        return {"changed": [m.name for m in _named(home, request) if snapshots.drop(home, m, str(request["snapshot"]))]}
+
+
+def _console(home: Home, request: Mapping[str, Any]) -> dict[str, Any]:
+    return {"consoles": {name: tail(home.machine(name) / "log") for name in request.get("names") or []}}
+
+
+def _named(home: Home, request: Mapping[str, Any]) -> list[Machine]:
+    """The machines that a request names. Raises LabError where one is not there."""
+    known = {machine.name: machine for machine in observe(home)}
+    names = [str(name) for name in request.get("names") or []]
+    for name in names:
+        if name not in known:
+            raise LabError(f"machine {name}: is not in the lab")
+    return [known[name] for name in names]
+
+
 _VERBS: Mapping[str, Callable[[Home, Mapping[str, Any]], dict[str, Any]]] = {
     "observe": _observe,
     "ensure": _ensure,
     "remove": _remove,
+    "snapshot": _snapshot,
+    "restore": _restore,
+    "snapshot_delete": _snapshot_delete,
+    "console": _console,
 }
 
 

@@ -170,3 +170,58 @@ def estate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
 def tools() -> Any:
     """The functions above, for tests: with importlib mode a conftest cannot be imported by name."""
     return sys.modules[__name__]
+
+
+@dataclass
+class Made:
+    """A lab machine with the configuration `play.yaml`, both applied, and the driver that did it."""
+
+    driver: StableDriver
+    machine: Unit
+    configuration: Unit
+    lab: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the machine's disk and snapshots are."""
+        name = str(self.machine.spec["name"])
+        return Path(json.loads((self.lab / "machines" / name / "machine.json").read_text())["place"])
+
+    def write(self, path: str, text: str) -> None:
+        """Change a file on the machine's disk by hand."""
+        (self.folder / "disk" / path.lstrip("/")).write_text(text)
+
+    def read(self, path: str) -> str:
+        """A file on the machine's disk."""
+        return (self.folder / "disk" / path.lstrip("/")).read_text()
+
+
+@pytest.fixture
+def made(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+    from orchestrator.lab.home import Home
+    from orchestrator.lab.whole import down
+
+    home = Home(tmp_path / "lab")
+    monkeypatch.setenv("ORCHESTRATOR_LAB_HOME", str(home.path))
+    estate.write(
+        "play.yaml",
+        "- hosts: db\n  gather_facts: false\n  tasks: [{ansible.builtin.copy: {content: x, dest: /etc/x}}]\n",
+    )
+    reach = Reach(estate.root, estate.scrub)
+    site = StableSite("here", ESTATE_ID, "test", estate.root, estate.scratch, "lab", estate.scrub)
+    driver = StableDriver(site, reach)
+    estate.reaches.append(reach)
+    estate.drivers.append(driver)
+    name = "here-shop-db-0"
+    address = Address("here", "shop", Mode.STABLE, "db", "machine", "db-0")
+    unit = Unit(address, {"name": name, "cpu": 2}, {"cpu": 2}, f"machine:{name}", Source("bp/blueprint.yaml", 1))
+    settings = estate.unit(name)
+    try:
+        for one in (unit, settings):
+            (outcome,) = apply(driver, [one]).values()
+            if "no sandbox" in outcome.message:
+                pytest.skip(outcome.message)
+            assert not outcome.message, outcome
+        yield Made(driver, unit, settings, home.path)
+    finally:
+        down(home)

@@ -17,9 +17,11 @@ from orchestrator.modes.stable import leases, looking
 from orchestrator.modes.stable.configuration import Configurations
 from orchestrator.modes.stable.machines import Machines
 from orchestrator.modes.stable.place import Place
+from orchestrator.modes.stable.provider_runs import ProviderRuns
 from orchestrator.modes.stable.reaching import Reach
 from orchestrator.modes.stable.removals import Removals
 from orchestrator.modes.stable.site import StableSite
+from orchestrator.modes.stable.snapshots import Snapshots
 
 _GOING = (Action.DELETE, Action.FORGET)
 
@@ -38,9 +40,11 @@ class StableDriver:
                 f"site {site.site}: its provider `{site.provider}` needs an inventory",
                 hint="add `inventory: hosts.yml` under `stable:` of the Site",
             )
-        self._machines = Machines(self._place)
+        runs = ProviderRuns(self._place)
+        self._machines = Machines(self._place, runs)
         self._configurations = Configurations(self._place)
         self._removals = Removals(self._place)
+        self._snapshots = Snapshots(self._place, runs)
 
     def observe(self, units: Sequence[Unit], known: Sequence[Record]) -> Observed:
         """One probe per host, all at once; the provider is asked only where the hosts do not tell everything."""
@@ -63,6 +67,21 @@ class StableDriver:
             yield from self._machines.apply(machines, report)
         if coming:
             yield from self._configurations.apply(coming, report)
+
+    def snapshot(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
+        """Keep the machines that these changes are made on, as they are now; one that has this snapshot keeps it.
+
+        One outcome for each change. Raises DriverError where the name cannot be one.
+        """
+        return self._snapshots.take(changes, name)
+
+    def restore(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
+        """Give these machines back as they were, and wait until they answer; the snapshot stays."""
+        return self._snapshots.restore(changes, name)
+
+    def drop_snapshot(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
+        """Remove these machines' snapshots of that name; what is gone already is done."""
+        return self._snapshots.drop(changes, name)
 
     def take(self, lease: Lease) -> Lease | None:
         """Put the site's lease on its first host that answered when it was last seen."""

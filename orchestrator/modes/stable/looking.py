@@ -23,8 +23,9 @@ from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.modes.stable import ready
 from orchestrator.modes.stable.handlers import pending_of, shown
-from orchestrator.modes.stable.machines import RUNNING, Machines, Told, name_of
+from orchestrator.modes.stable.machines import Machines, name_of
 from orchestrator.modes.stable.place import Answer, Machine, Place
+from orchestrator.modes.stable.provider_runs import RUNNING, Told
 from orchestrator.modes.stable.reaching import unreachable
 
 NO_MACHINE = "its machine is not there"
@@ -38,7 +39,7 @@ class Look:
         self.units = {unit.address: unit for unit in units}
         self.records = {record.address: record for record in known}
         self.answers: dict[str, Answer] = {}
-        self.told: dict[str, Told] | None = None
+        self.told: Mapping[str, Told] | None = None
         self.untold = ""
         self.now = time.time()
 

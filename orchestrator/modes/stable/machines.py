@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.model.address import Address
@@ -15,37 +15,23 @@ from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Present, Unreachable
 from orchestrator.model.outcome import Outcome, Progress, Report, Result
 from orchestrator.model.unit import Stamp, Unit
-from orchestrator.model.values import revealed
+from orchestrator.model.values import Value
 from orchestrator.modes.stable.place import Machine, Place
-from orchestrator.modes.stable.runs import Playbook, Ran
+from orchestrator.modes.stable.provider_runs import (
+    ADDRESS_TAG,
+    ESTATE_TAG,
+    RUNNING,
+    STAMP_TAG,
+    Answer,
+    ProviderRuns,
+    Told,
+)
 
-ESTATE_TAG, ADDRESS_TAG, STAMP_TAG = (f"orchestrator.dev/{name}" for name in ("estate", "address", "stamp"))
-RUNNING = "running"
 # How long a machine that was just made may take to answer, in seconds.
 FIRST_ANSWER_S = 180.0
+CONSOLE_LINES = 5
 _PREFIX = "machine:"
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One machine as its provider tells it; `stamp` is None where its tags are not ours to read."""
-
-    name: str
-    address: str
-    state: str
-    vars: Mapping[str, Any]
-    stamp: Stamp | None
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Told:
-        """From what a playbook gave by set_stats. Raises KeyError or TypeError where it is no machine."""
-        tags = data.get("tags") or {}
-        try:
-            stamp = Stamp.from_data(json.loads(tags[STAMP_TAG]))
-        except (KeyError, ValueError, TypeError):
-            stamp = None
-        state, variables = str(data.get("state") or RUNNING), dict(data.get("vars") or {})
-        return cls(str(data["name"]), str(data.get("address") or ""), state, variables, stamp)
+_GOING = (Action.DELETE, Action.FORGET)
 
 
 def name_of(identity: str) -> str:
@@ -53,142 +39,8 @@ def name_of(identity: str) -> str:
     return identity.removeprefix(_PREFIX)
 
 
-class Machines:
-    """One site's machines, where its provider makes them."""
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-
-    def told(self) -> tuple[dict[str, Told], str]:
-        """All machines that the provider tells by name; or none and why it does not."""
-        ran, told = self._run("observe", [])
-        return told, why(ran)
-
-    def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
-        """Make, change, replace, let go of and remove the machines of one workload."""
-        going = [c for c in changes if c.action in (Action.DELETE, Action.REPLACE)]
-        failed: dict[Address, Outcome] = {}
-        if going:
-            failed = {outcome.address: outcome for outcome in self._remove(going, report)}
-        yield from failed.values()
-        for change in changes:
-            if change.action == Action.DELETE and change.address not in failed:
-                yield Outcome(change.address, Result.DONE)
-            if change.action == Action.FORGET:
-                yield self._forget(change)
-        wanted = {
-            c.address: c for c in changes if c.unit is not None and c.action not in (Action.DELETE, Action.FORGET)
-        }
-        wanted = {address: change for address, change in wanted.items() if address not in failed}
-        if wanted:
-            yield from self._ensure(list(wanted.values()), report)
-
-    def _run(self, verb: str, machines: list[dict[str, Any]]) -> tuple[Ran, dict[str, Told]]:
-        place = self._place
-        ran = place.runs.run(
-            Playbook(
-                cwd=place.provider.folder,
-                path=place.provider.playbook(verb),
-                hosts=json.dumps({"all": {"hosts": {}}}),
-                vars={
-                    "orchestrator_site": place.site.site,
-                    "orchestrator_estate": place.site.estate_id,
-                    "orchestrator_python": sys.executable,
-                    "orchestrator_machines": machines,  # type: ignore[dict-item] # plain JSON data
-                },
-            )
-        )
-        try:
-            told = [Told.of(one) for one in ran.data.get("machines") or ()]
-        except (KeyError, TypeError, AttributeError):
-            ran.ended, told = False, []
-            ran.complaint = f"provider {place.provider.name}: {verb}.yml gives no list of machines with names"
-        return ran, {one.name: one for one in told}
-
-    def _remove(self, changes: Sequence[Change], report: Report) -> list[Outcome]:
-        """Remove what is still ours and at this very address; what went wrong."""
-        there, reason = self.told()
-        if reason:
-            return [Outcome(c.address, Result.FAILED, reason) for c in changes]
-        names, refused = [], []
-        for change in changes:
-            name, stamp = _name(change), None
-            if name not in there:
-                continue
-            stamp = there[name].stamp
-            expected = _stamped_address(change)
-            if stamp is None or stamp.estate != self._place.site.estate_id or stamp.address != expected:
-                whose = "bears no stamp" if stamp is None else f"bears the stamp of {stamp.address}"
-                refused.append(Outcome(change.address, Result.FAILED, f"not removed: {name} {whose}"))
-            else:
-                report(Progress(change.address, "removing"))
-                names.append(name)
-        if names:
-            ran, _ = self._run("remove", [{"name": name} for name in names])
-            if reason := why(ran):
-                refused += [Outcome(c.address, Result.FAILED, reason, log=ran.log()) for c in changes]
-                return refused
-            for name in names:
-                self._place.machines.pop(name, None)
-        return refused
-
-    def _forget(self, change: Change) -> Outcome:
-        """Take our tags off a machine, and our stamp; it stays."""
-        name = _name(change)
-        if self._place.provider.playbook("forget") is None:
-            hint = f"take the tags {ESTATE_TAG}, {ADDRESS_TAG} and {STAMP_TAG} off it yourself"
-            message = f"provider {self._place.provider.name} cannot let go of a machine; {hint}"
-            return Outcome(change.address, Result.FAILED, message)
-        ran, _ = self._run("forget", [{"name": name}])
-        if reason := why(ran):
-            return Outcome(change.address, Result.FAILED, reason, log=ran.log())
-        self._place.ask({name: {"do": "remove", "address": str(_stamped_address(change))}})
-        return Outcome(change.address, Result.DONE, "stays, and is not ours any more")
-
-    def _ensure(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
-        place = self._place
-        wanted: list[tuple[Change, Unit, Stamp]] = []
-        for change in changes:
-            assert change.unit is not None
-            report(Progress(change.address, "making it"))
-            salt = change.seen.stamp.salt if isinstance(change.seen, Present) and change.seen.stamp else ""
-            wanted.append((change, change.unit, change.unit.stamp(place.site.estate_id, salt or secrets.token_hex(16))))
-        ran, told = self._run("ensure", [_wanted(unit, stamp) for _, unit, stamp in wanted])
-        reason, log = why(ran), ran.log()
-        for change, unit, stamp in wanted:
-            machine = told.get(str(unit.spec["name"]))
-            if reason or machine is None or machine.state != RUNNING:
-                message = reason or (f"is {machine.state}" if machine else "the provider does not tell of it")
-                failure = ran.failures.get("localhost")
-                yield Outcome(change.address, Result.FAILED, message, log=log, task=failure.task if failure else "")
-                continue
-            known = Machine(machine.name, unit.address.workload, machine.address, machine.vars)
-            place.machines[machine.name] = known
-            yield self._stamped(change, known, stamp, log, report)
-
-    def _stamped(self, change: Change, machine: Machine, stamp: Stamp, log: str, report: Report) -> Outcome:
-        """Wait until a machine answers, and leave its stamp on it."""
-        slot: dict[str, Any] = {"stamp": stamp.as_data(), "undo": {}, "coverage": None, "things": []}
-        ask = {"do": "commit", "slot": slot, "key": secrets.token_hex(32)}
-        deadline = time.monotonic() + FIRST_ANSWER_S
-        answer = self._place.ask({machine.name: ask})[machine.name]
-        while isinstance(answer, Unreachable) and time.monotonic() < deadline:
-            report(Progress(change.address, f"waiting: {answer.why}"))
-            time.sleep(1.0)
-            answer = self._place.ask({machine.name: ask})[machine.name]
-        if isinstance(answer, Unreachable):
-            return Outcome(change.address, Result.UNREACHABLE, answer.why, log=log, facts=machine.facts)
-        return Outcome(change.address, Result.DONE, log=log, facts=machine.facts, digest=stamp.digest)
-
-
-def why(ran: Ran) -> str:
-    """Why a provider's run did not do what it should; "" where it did."""
-    if failure := ran.failures.get("localhost"):
-        return f"{failure.task}: {failure.message}" if failure.task else failure.message
-    return "" if ran.ended and not ran.failed else ran.complaint or "the provider's playbook failed"
-
-
-def _name(change: Change) -> str:
+def name_of_machine(change: Change) -> str:
+    """The inventory name of the machine that a machine's change is about."""
     if change.unit is not None:
         return str(change.unit.spec["name"])
     if change.record is not None:
@@ -197,17 +49,182 @@ def _name(change: Change) -> str:
     return name_of(stamp.identity) if stamp else change.address.name
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A machine that should be, and the stamp that it is to bear."""
+
+    change: Change
+    unit: Unit
+    stamp: Stamp
+
+    @property
+    def name(self) -> str:
+        """The machine's inventory name."""
+        return str(self.unit.spec["name"])
+
+    def item(self) -> dict[str, Value]:
+        """What the provider's playbooks are told of it."""
+        stamp = json.dumps(self.stamp.as_data(), sort_keys=True, separators=(",", ":"))
+        tags: dict[str, Value] = {
+            ESTATE_TAG: self.stamp.estate,
+            ADDRESS_TAG: str(self.stamp.address),
+            STAMP_TAG: stamp,
+        }
+        spec = {key: value for key, value in self.unit.spec.items() if key != "name"}
+        return {"name": self.name, "spec": spec, "tags": tags, "adopt": self.change.action == Action.ADOPT}
+
+
+class Machines:
+    """One site's machines, where its provider makes them."""
+
+    def __init__(self, place: Place, runs: ProviderRuns) -> None:
+        self._place = place
+        self._runs = runs
+
+    def told(self) -> tuple[Mapping[str, Told], str]:
+        """All machines that the provider tells by name; or none and why it does not."""
+        answer = self._runs.run("observe")
+        return answer.machines, answer.why
+
+    def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
+        """Make, change, replace, let go of and remove the machines of one workload."""
+        if forgotten := [c for c in changes if c.action == Action.FORGET]:
+            yield from self._forget(forgotten)
+        going = [c for c in changes if c.action in (Action.DELETE, Action.REPLACE)]
+        failed = {outcome.address: outcome for outcome in self._remove(going, report)} if going else {}
+        yield from failed.values()
+        gone = [c for c in going if c.action == Action.DELETE and c.address not in failed]
+        yield from (Outcome(change.address, Result.DONE) for change in gone)
+        coming = [c for c in changes if c.unit is not None and c.action not in _GOING and c.address not in failed]
+        if coming:
+            yield from self._ensure([self._wanted(c, c.unit) for c in coming if c.unit], report)
+
+    def _wanted(self, change: Change, unit: Unit) -> _Wanted:
+        salt = change.seen.stamp.salt if isinstance(change.seen, Present) and change.seen.stamp else ""
+        return _Wanted(change, unit, unit.stamp(self._place.site.estate_id, salt or secrets.token_hex(16)))
+
+    def _remove(self, changes: Sequence[Change], report: Report) -> list[Outcome]:
+        """Remove what is still ours and at this very address; what went wrong."""
+        there, reason = self.told()
+        if reason:
+            return [Outcome(c.address, Result.FAILED, reason) for c in changes]
+        going, refused = [], []
+        for change in changes:
+            name = name_of_machine(change)
+            if name not in there:
+                continue
+            if whose := self._not_ours(there[name].stamp, _stamped_address(change)):
+                refused.append(Outcome(change.address, Result.FAILED, f"not removed: {name} {whose}"))
+                continue
+            report(Progress(change.address, "removing"))
+            going.append(change)
+        if going:
+            refused += self._removed(going, self._runs.run("remove", [_going(change) for change in going]))
+        return refused
+
+    def _not_ours(self, stamp: Stamp | None, expected: Address) -> str:
+        if stamp is None:
+            return "bears no stamp"
+        ours = stamp.estate == self._place.site.estate_id and stamp.address == expected
+        return "" if ours else f"bears the stamp of {stamp.address}"
+
+    def _removed(self, changes: Sequence[Change], answer: Answer) -> Iterator[Outcome]:
+        for change in changes:
+            why, task = answer.failure(name_of_machine(change))
+            if why:
+                yield Outcome(change.address, Result.FAILED, why, task=task, log=answer.log)
+            else:
+                self._place.machines.pop(name_of_machine(change), None)
+
+    def _forget(self, changes: Sequence[Change]) -> Iterator[Outcome]:
+        """Take our tags off machines, and our stamps; they stay."""
+        if not self._runs.can("forget"):
+            hint = f"take the tags {ESTATE_TAG}, {ADDRESS_TAG} and {STAMP_TAG} off it yourself"
+            message = f"provider {self._place.provider.name} cannot let go of a machine; {hint}"
+            yield from (Outcome(change.address, Result.FAILED, message) for change in changes)
+            return
+        answer = self._runs.run("forget", [{"name": name_of_machine(change)} for change in changes])
+        for change in changes:
+            name = name_of_machine(change)
+            why, task = answer.failure(name)
+            if why:
+                yield Outcome(change.address, Result.FAILED, why, task=task, log=answer.log)
+                continue
+            self._place.ask({name: {"do": "remove", "address": str(_stamped_address(change))}})
+            yield Outcome(change.address, Result.DONE, "stays, and is not ours any more")
+
+    def _ensure(self, wanted: Sequence[_Wanted], report: Report) -> Iterator[Outcome]:
+        addresses = {one.name: one.change.address for one in wanted}
+
+        def watch(host: str, task: str) -> None:
+            if host in addresses:
+                report(Progress(addresses[host], task))
+
+        for one in wanted:
+            report(Progress(one.change.address, "making it"))
+        answer = self._runs.run("ensure", [one.item() for one in wanted], watch)
+        made = []
+        for one in wanted:
+            why, task = answer.failure(one.name)
+            told = answer.machines.get(one.name)
+            if why or told is None or told.state != RUNNING:
+                why = why or (f"is {told.state}" if told else "the provider does not tell of it")
+                yield Outcome(one.change.address, Result.FAILED, why, task=task, log=answer.log)
+                continue
+            self._place.machines[one.name] = Machine(one.name, one.unit.address.workload, told.address, told.vars)
+            made.append(one)
+        if made:
+            yield from self._settled(made, answer.log, report)
+
+    def _settled(self, made: Sequence[_Wanted], log: str, report: Report) -> Iterator[Outcome]:
+        """Stamp each as soon as it answers; those that do not are told with the last of their consoles."""
+        silent = []
+        with ThreadPoolExecutor(max_workers=min(32, len(made))) as pool:
+            futures = {pool.submit(self._stamped, one, log, report): one for one in made}
+            for future in as_completed(futures):
+                outcome = future.result()
+                if outcome.result == Result.DONE:
+                    yield outcome
+                else:
+                    silent.append((futures[future], outcome))
+        if not silent:
+            return
+        consoles = self._consoles([one.name for one, _ in silent])
+        for one, outcome in silent:
+            lines = consoles.get(one.name, "").strip().splitlines()
+            said = "; its console ends:\n" + "\n".join(lines[-CONSOLE_LINES:]) if lines else ""
+            text = f"{log}\nconsole of {one.name}:\n" + "\n".join(lines) if lines else log
+            yield replace(outcome, message=f"{outcome.message}{said}", log=text)
+
+    def _consoles(self, names: Sequence[str]) -> Mapping[str, str]:
+        if not self._runs.can("console"):
+            return {}
+        return self._runs.run("console", [{"name": name} for name in names]).consoles
+
+    def _stamped(self, one: _Wanted, log: str, report: Report) -> Outcome:
+        """Wait until a machine answers, and leave its stamp on it."""
+        address, machine = one.change.address, self._place.machines[one.name]
+        if not machine.address:
+            return Outcome(address, Result.FAILED, "it runs, and has got no address", log=log)
+        slot: dict[str, Any] = {"stamp": one.stamp.as_data(), "undo": {}, "coverage": None, "things": []}
+        ask = {"do": "commit", "slot": slot, "key": secrets.token_hex(32)}
+        deadline = time.monotonic() + FIRST_ANSWER_S
+        answer = self._place.ask({one.name: ask})[one.name]
+        while isinstance(answer, Unreachable) and time.monotonic() < deadline:
+            report(Progress(address, f"waiting: {answer.why}"))
+            time.sleep(1.0)
+            answer = self._place.ask({one.name: ask})[one.name]
+        if isinstance(answer, Unreachable):
+            return Outcome(address, Result.UNREACHABLE, answer.why, log=log, facts=machine.facts)
+        return Outcome(address, Result.DONE, log=log, facts=machine.facts, digest=one.stamp.digest)
+
+
+def _going(change: Change) -> dict[str, Value]:
+    """What the provider is told of a machine that goes: its disks that are to be kept are named by what it had."""
+    return {"name": name_of_machine(change)}
+
+
 def _stamped_address(change: Change) -> Address:
     """Under which address the thing stands that goes away: another one where it has moved and is replaced."""
     stamp = change.seen.stamp if isinstance(change.seen, Present) else None
     return stamp.address if stamp else change.address
-
-
-def _wanted(unit: Unit, stamp: Stamp) -> dict[str, Any]:
-    spec = revealed(dict(unit.spec))
-    tags = {
-        ESTATE_TAG: stamp.estate,
-        ADDRESS_TAG: str(stamp.address),
-        STAMP_TAG: json.dumps(stamp.as_data(), sort_keys=True, separators=(",", ":")),
-    }
-    return {"name": spec.pop("name"), "spec": spec, "tags": tags}

@@ -37,14 +37,14 @@ class Removals:
             else:
                 groups.setdefault(found, []).append(change)
         for (folder, playbook), group in groups.items():
-            with self._place.held(_host(change) for change in group):
+            with self._place.held(host_of(change) for change in group):
                 yield from self._undo(folder, playbook, group, report)
 
     def _undo(self, folder: Path, playbook: Path, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         there: list[Change] = []
-        answers = self._place.ask({_host(change): {"do": "look"} for change in changes})
+        answers = self._place.ask({host_of(change): {"do": "look"} for change in changes})
         for change in changes:
-            answer = answers[_host(change)]
+            answer = answers[host_of(change)]
             if isinstance(answer, Unreachable):
                 yield Outcome(change.address, Result.UNREACHABLE, answer.why)
             elif any(one["stamp"]["address"] == str(change.address) for one in answer["slots"] + answer["intents"]):
@@ -60,15 +60,15 @@ class Removals:
                 path=playbook,
                 inventory=self._place.inventory,
                 hosts="" if self._place.inventory else self._place.inventory_text(),
-                limit=self._place.limit_to(_host(change) for change in there),
+                limit=self._place.limit_to(host_of(change) for change in there),
                 roles=(folder / "roles",),
                 plugins=self._place.provider.plugins,
             )
         )
         label = str(_undo(there[0]).get("label") or "")
         for change in there:
-            failed = failed_outcome(change.address, _host(change), ran, str(folder), label)
-            yield failed or self._unstamp(change, "undone by its remove playbook", ran.log(_host(change)))
+            failed = failed_outcome(change.address, host_of(change), ran, str(folder), label)
+            yield failed or self._unstamp(change, "undone by its remove playbook", ran.log(host_of(change)))
 
     def _forget(self, change: Change) -> Outcome:
         outcome = self._unstamp(change, "stays on the host")
@@ -78,7 +78,7 @@ class Removals:
 
     def _unstamp(self, change: Change, message: str, log: str = "") -> Outcome:
         address = str(_stamped(change))
-        answer = self._place.ask({_host(change): {"do": "remove", "address": address}})[_host(change)]
+        answer = self._place.ask({host_of(change): {"do": "remove", "address": address}})[host_of(change)]
         if isinstance(answer, Unreachable):
             return Outcome(change.address, Result.UNREACHABLE, answer.why, log=log)
         return Outcome(change.address, Result.DONE, message, log=log)
@@ -90,7 +90,8 @@ def _undo(change: Change) -> dict[str, Any]:
     return facts | {key: value for key, value in (change.record.spec if change.record else {}).items() if value}
 
 
-def _host(change: Change) -> str:
+def host_of(change: Change) -> str:
+    """The host of a configuration that is no longer declared."""
     return str(_undo(change).get("host") or change.address.name)
 
 

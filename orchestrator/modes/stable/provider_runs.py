@@ -1,0 +1,172 @@
+"""Runs of a provider's playbooks: one for all machines that are asked for, and what became of each machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.model.unit import Stamp
+from orchestrator.modes.stable.place import Place
+from orchestrator.modes.stable.runs import Playbook, Ran, Watch
+
+ESTATE_TAG, ADDRESS_TAG, STAMP_TAG = (f"orchestrator.dev/{name}" for name in ("estate", "address", "stamp"))
+RUNNING = "running"
+CONTROLLER = "localhost"
+# How long a call waits for others that come side by side; next to the start of Ansible it is nothing.
+GATHER_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One machine as its provider tells it; `stamp` is None where its tags are not ours to read."""
+
+    name: str
+    address: str
+    state: str
+    vars: Mapping[str, Any]
+    stamp: Stamp | None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Told:
+        """From what a playbook gave by set_stats. Raises KeyError or TypeError where it is no machine."""
+        tags = data.get("tags") or {}
+        try:
+            stamp = Stamp.from_data(json.loads(tags[STAMP_TAG]))
+        except (KeyError, ValueError, TypeError):
+            stamp = None
+        state, variables = str(data.get("state") or RUNNING), dict(data.get("vars") or {})
+        return cls(str(data["name"]), str(data.get("address") or ""), state, variables, stamp)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a provider's run has told.
+
+    machines  by name
+    failures  why it went wrong for a machine, and in which task
+    why       why it went wrong for all of them; "" where it did not
+    consoles  what machines have printed on their console
+    """
+
+    machines: Mapping[str, Told] = field(default_factory=dict)
+    failures: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    why: str = ""
+    task: str = ""
+    log: str = ""
+    consoles: Mapping[str, str] = field(default_factory=dict)
+
+    def failure(self, name: str) -> tuple[str, str]:
+        """Why it went wrong for a machine, and in which task; ("", "") where it did not."""
+        return self.failures.get(name) or (self.why, self.task)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One caller of a run that several share."""
+
+    machines: Sequence[Mapping[str, Any]]
+    watch: Watch
+    answer: Future[Answer]
+
+
+class ProviderRuns:
+    """One site's calls of its provider. Calls that come side by side, from several workloads, share one run."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._lock = threading.Lock()
+        self._turns: dict[tuple[str, str], threading.Lock] = {}
+        self._waiting: dict[tuple[str, str], list[_Asked]] = {}
+
+    def can(self, *verbs: str) -> bool:
+        """Whether the provider has all these playbooks."""
+        return all(self._place.provider.playbook(verb) is not None for verb in verbs)
+
+    def run(
+        self,
+        verb: str,
+        machines: Sequence[Mapping[str, Any]] = (),
+        watch: Watch = lambda host, task: None,
+        snapshot: str = "",
+    ) -> Answer:
+        """Run one of the provider's playbooks for machines ({"name", ...}); what goes wrong is in the answer."""
+        asked, key = _Asked(machines, watch, Future()), (verb, snapshot)
+        with self._lock:
+            turn = self._turns.setdefault(key, threading.Lock())
+            self._waiting.setdefault(key, []).append(asked)
+        with turn:
+            if not asked.answer.done():
+                time.sleep(GATHER_S)
+                with self._lock:
+                    together, self._waiting[key] = self._waiting[key], []
+                self._share(verb, snapshot, together)
+        return asked.answer.result()
+
+    def _share(self, verb: str, snapshot: str, together: Sequence[_Asked]) -> None:
+        machines = [machine for one in together for machine in one.machines]
+
+        def watch(host: str, task: str) -> None:
+            for one in together:
+                one.watch(host, task)
+
+        try:
+            answer = self._run(verb, machines, snapshot, watch)
+        except BaseException as error:
+            for one in together:
+                one.answer.set_exception(error)
+            raise
+        for one in together:
+            one.answer.set_result(answer)
+
+    def _run(self, verb: str, machines: Sequence[Mapping[str, Any]], snapshot: str, watch: Watch) -> Answer:
+        place, names = self._place, [str(machine["name"]) for machine in machines]
+        variables: dict[str, Any] = {
+            "orchestrator_site": place.site.site,
+            "orchestrator_estate": place.site.estate_id,
+            "orchestrator_python": sys.executable,
+            "orchestrator_machines": [dict(machine) for machine in machines],
+            "orchestrator_snapshot": snapshot,
+        }
+        playbook = Playbook(
+            cwd=place.provider.folder,
+            path=place.provider.playbook(verb),
+            hosts=_inventory(names),
+            limit=(*names, CONTROLLER),
+            vars=variables,
+        )
+        return _answer(place, verb, place.runs.run(playbook, watch))
+
+
+def _inventory(names: Sequence[str]) -> str:
+    """The controller, and in the group `machines` a host for each machine: what fails for one stops no other."""
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    own = "{{ orchestrator_machines | selectattr('name', 'eq', inventory_hostname) | first }}"
+    machines = {name: {**here, "orchestrator_machine": own} for name in names}
+    return json.dumps({"all": {"hosts": {CONTROLLER: here}, "children": {"machines": {"hosts": machines}}}})
+
+
+def _answer(place: Place, verb: str, ran: Ran) -> Answer:
+    failures = {name: (one.message, one.task) for name, one in ran.failures.items() if name in ran.failed}
+    why, task = failures.pop(CONTROLLER, ("", ""))
+    if not ran.ended:
+        why = why or ran.complaint or "the provider's playbook failed"
+    if not ran.ended or why:
+        return Answer(failures=failures, why=_sentence(why, task), task=task, log=ran.log())
+    try:
+        told = [Told.of(one) for one in ran.data.get("machines") or ()]
+        consoles = {str(name): str(text) for name, text in dict(ran.data.get("consoles") or {}).items()}
+    except (KeyError, TypeError, AttributeError, ValueError):
+        why = f"provider {place.provider.name}: {verb}.yml gives no list of machines with names"
+        return Answer(failures=failures, why=why, log=ran.log())
+    named = {name: (_sentence(*failure), failure[1]) for name, failure in failures.items()}
+    return Answer({one.name: one for one in told}, named, log=ran.log(), consoles=consoles)
+
+
+def _sentence(message: str, task: str) -> str:
+    return f"{task}: {message}" if task else message
