@@ -202,12 +202,14 @@ class _SiteRun:
     def _run_group(self, changes: Sequence[Change]) -> None:
         """One workload's changes of one wave through its driver: intent, then action, then what became of it."""
         store = self.world.store
-        steps = {c.address: store.intend(self.result.run, c, self.lease) for c in changes}
+        with store.together():
+            steps = {c.address: store.intend(self.result.run, c, self.lease) for c in changes}
         by_address = {change.address: change for change in changes}
         for outcome in self._outcomes(changes):
             change = by_address.pop(outcome.address)
-            remember(self.world, change, outcome, self.result.run, self.lease)
-            store.finish(steps[change.address], outcome, self.lease)
+            with store.together():
+                remember(self.world, change, outcome, self.result.run, self.lease)
+                store.finish(steps[change.address], outcome, self.lease)
             self._settle(change, outcome)
         for address, change in by_address.items():
             lost = Outcome(address, Result.INTERRUPTED, "the driver ended before this step did")

@@ -44,15 +44,18 @@ def moved_from(change: Change) -> Address | None:
 
 def refresh(world: World, sight: Sight, estate_id: str) -> None:
     """Record what was found as declared but is not in the store: after the state was lost, or in a second clone."""
+    found = []
     for unit in sight.desired.units:
         seen = sight.observed.get(unit.address)
-        if not isinstance(seen, Present) or seen.stamp is None or unit.unknown:
+        if not isinstance(seen, Present) or seen.stamp is None or not _differs(sight, unit, seen) or unit.unknown:
             continue
         ours = seen.stamp.estate == estate_id and seen.stamp.address == unit.address
-        if ours and seen.stamp.digest == unit.digest(seen.stamp.salt) and _differs(sight, unit, seen):
-            world.store.save(
-                _record(unit, seen.stamp.digest, seen.facts, uid=seen.uid, run=0, seen_at=world.clock()), None
-            )
+        if ours and seen.stamp.digest == unit.digest(seen.stamp.salt):
+            found.append(_record(unit, seen.stamp.digest, seen.facts, uid=seen.uid, run=0, seen_at=world.clock()))
+    if found:
+        with world.store.together():
+            for record in found:
+                world.store.save(record, None)
 
 
 def _differs(sight: Sight, unit: Unit, seen: Present) -> bool:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
-from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
+from dataclasses import asdict, replace
 
 from orchestrator.errors import LeaseHeldError
 from orchestrator.holders import is_dead, shown
 from orchestrator.model.outcome import Lease
-from orchestrator.state.schema import leases
+from orchestrator.state.database import Connection
 from orchestrator.timetext import ago
 
 
@@ -75,7 +71,7 @@ def is_held(connection: Connection, site: str, now: float) -> bool:
 
 def live_runs(connection: Connection, now: float) -> frozenset[int]:
     """The runs that hold a lease and may be alive."""
-    return frozenset(lease.run for lease in map(_lease, connection.execute(_ALL)) if is_live(lease, now))
+    return frozenset(row["run"] for row in connection.rows(_ALL) if is_live(Lease(**row), now))
 
 
 def is_live(lease: Lease, now: float) -> bool:
@@ -83,25 +79,13 @@ def is_live(lease: Lease, now: float) -> bool:
     return bool(lease.holder) and lease.until > now and not is_dead(lease.holder)
 
 
-_ALL = select(leases.c.site, leases.c.holder, leases.c.run, leases.c.token, leases.c.since, leases.c.until)
+_ALL = "SELECT site, holder, run, token, since, until FROM leases"
 
 
 def _row(connection: Connection, site: str) -> Lease | None:
-    found = connection.execute(_ALL.where(leases.c.site == site)).one_or_none()
-    return _lease(found) if found is not None else None
-
-
-def _lease(row: Any) -> Lease:
-    return Lease(row.site, row.holder, row.run, row.token, row.since, row.until)
+    found = connection.row(f"{_ALL} WHERE site = :site", site=site)
+    return Lease(**found) if found is not None else None
 
 
 def _put(connection: Connection, lease: Lease) -> None:
-    values = {
-        "site": lease.site,
-        "holder": lease.holder,
-        "run": lease.run,
-        "token": lease.token,
-        "since": lease.since,
-        "until": lease.until,
-    }
-    connection.execute(insert(leases).values(values).on_conflict_do_update(index_elements=["site"], set_=values))
+    connection.put("leases", ["site"], asdict(lease))

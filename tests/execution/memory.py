@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -104,6 +105,10 @@ class Journal:
 
     def end_run(self, run: int, result: str, counts: Mapping[str, int]) -> None:
         self.verdict = result
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        yield
 
     def intend(self, run: int, change: Change, lease: Lease) -> Address:
         self.lines.append(("intend", str(change.address)))

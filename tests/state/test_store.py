@@ -181,6 +181,25 @@ def test_one_that_only_looks_writes_nothing_while_somebody_applies(store: Store)
     assert OTHER in store.records()
 
 
+def test_what_is_written_together_is_written_whole_or_not_at_all(store: Store) -> None:
+    with store.together():
+        store.save(record(), None)
+        store.save(record(OTHER), None)
+    assert set(store.records()) == {WEB, OTHER}
+
+    def forgetting() -> None:
+        with store.together():
+            store.forget(WEB, None)
+            store.forget(OTHER, None)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        forgetting()
+    assert set(store.records()) == {WEB, OTHER}
+    store.forget(WEB, None)  # and the next write is one of its own again
+    assert set(store.records()) == {OTHER}
+
+
 def test_several_sites_threads_write_at_once(store: Store) -> None:
     run = store.begin_run("apply", PLAN)
 
