@@ -105,7 +105,7 @@ def _header(data: Mapping[str, Any], at: Positions) -> list[Diagnostic]:
     elif version != API_VERSION:
         source = at.of("apiVersion")
         problems.append(Diagnostic(source, f"the apiVersion `{str(version)[:60]}` is not known", f"use {API_VERSION}"))
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         what = "`kind` is missing" if kind is None else f"the kind `{str(kind)[:60]}` is not known"
         hint = did_you_mean(str(kind), KINDS) or one_of(KINDS)
         problems.append(Diagnostic(at.of("kind"), what, hint))
