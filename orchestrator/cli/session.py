@@ -24,6 +24,7 @@ from orchestrator.execution.memory import refresh
 from orchestrator.execution.world import World
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Plan, Scope
+from orchestrator.planning.batches import Rollouts
 from orchestrator.state import Store, open_store, state_folder
 
 
@@ -33,6 +34,7 @@ class Session:
 
     world: World
     scope: Scope
+    rollouts: Rollouts
 
     @property
     def loaded(self) -> Loaded:
@@ -86,6 +88,7 @@ class Session:
             answered=frozenset(self.world.drivers),
             tally=sight.tally,
             notes=sight.notes,
+            rollouts=self.rollouts,
         )
 
 
@@ -154,7 +157,7 @@ def session(
             holder=holder(),
             parallel=parallel,
         )
-        yield Session(world, scope)
+        yield Session(world, scope, desired.rollouts_of(loaded))
 
 
 def scope_of(loaded: Loaded, limits: Limits) -> Scope:

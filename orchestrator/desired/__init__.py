@@ -7,6 +7,7 @@ language.py      CEL: compiling and computing; names.py what it may refer to, tr
                  messages.py what the library says, types.py which type fits where
 parameters.py    defaults, values, overrides, secrets
 stable.py        machines (machines.py) and configurations (configured_files.py)
+rollouts.py      how placements want to be changed
 agile.py         objects: manifests.py, templates.py (Jinja2), placeholders.py (secrets and unknowns in them)
 selectors.py     label selectors of the command line
 """
@@ -14,5 +15,6 @@ selectors.py     label selectors of the command line
 from orchestrator.desired.checking import check
 from orchestrator.desired.parameters import secret_refs
 from orchestrator.desired.resolving import Desired, resolve
+from orchestrator.desired.rollouts import rollouts_of
 
-__all__ = ["Desired", "check", "resolve", "secret_refs"]
+__all__ = ["Desired", "check", "resolve", "rollouts_of", "secret_refs"]

@@ -10,16 +10,16 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
-    Strict,
     Tag,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from orchestrator.documents.base import Items, Model, exactly_one
+from orchestrator.documents.change_policy import ChangePolicy
 
 API_VERSION = "orchestrator/v1alpha1"
 NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -37,7 +37,6 @@ Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Duration: TypeAlias = Annotated[str, Field(pattern=DURATION)]
 Expression: TypeAlias = str  # text that may contain ${…}
 ParameterType: TypeAlias = Literal["string", "integer", "number", "boolean", "list", "map", "secret"]
-Items: TypeAlias = Strict  # `Annotated[tuple[X, ...], Items(False)]`: a YAML list is taken for the tuple
 
 
 def _or_expression(kind: type, words: str, low: int = 0, high: int = 1) -> BeforeValidator:
@@ -65,22 +64,6 @@ Count: TypeAlias = Annotated[int | Expression, _or_expression(int, "a whole numb
 Port: TypeAlias = Annotated[int | Expression, _or_expression(int, "a port (a whole number)", 1, 65535)]
 Quantity: TypeAlias = Annotated[Expression, AfterValidator(_quantity)]
 Condition: TypeAlias = Annotated[bool | Expression, _or_expression(bool, "true or false")]
-
-
-def exactly_one(model: BaseModel, *fields: str) -> None:
-    """Refuse a model that sets none or several of `fields` (by their names in documents)."""
-    names = {info.alias or name: name for name, info in type(model).model_fields.items()}
-    given = [field for field in fields if getattr(model, names[field]) not in (None, (), False)]
-    if len(given) != 1:
-        wanted = ", ".join(f"`{field}`" for field in fields[:-1]) + f" and `{fields[-1]}`"
-        has = f"it has {' and '.join(f'`{field}`' for field in given)}" if given else "it has none of them"
-        raise PydanticCustomError("exactly_one", "needs exactly one of {wanted}; {has}", {"wanted": wanted, "has": has})
-
-
-class Model(BaseModel):
-    """Base of all: unknown keys are errors, types are strict."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
 
 class SecretSource(Model):
@@ -347,6 +330,7 @@ class PlacementSpec(Model):
     sites: Selector
     values: dict[str, Any] = Field(default_factory=dict)
     overrides: Annotated[tuple[Override, ...], Items(False)] = ()
+    change: ChangePolicy | None = None
 
 
 class Placement(Model):

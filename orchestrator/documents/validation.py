@@ -39,7 +39,7 @@ KINDS: Mapping[str, type[Estate] | type[Blueprint] | type[Site] | type[Placement
 
 # Keys that are designed, and refused until something enforces them.
 _LATER = (
-    {"change", "windows", "approval", "heal", "batches", "maxFailures", "onFailure", "snapshot"}
+    {"windows", "approval", "heal", "onFailure", "snapshot"}
     | {"helm", "container", "kustomize", "program", "provider", "disks", "networks"}
     | {"prices", "energy", "limits", "cost", "carbon"}
 )

@@ -16,11 +16,12 @@ from itertools import groupby
 from typing import Protocol
 
 from orchestrator import planning
+from orchestrator.execution.gates import SiteGates, toll_of_machines
 from orchestrator.execution.leases import held_leases
 from orchestrator.execution.memory import remember
 from orchestrator.execution.stop import Stop
 from orchestrator.execution.world import World
-from orchestrator.model.address import Address, WorkloadKey
+from orchestrator.model.address import Address, Mode, WorkloadKey
 from orchestrator.model.change import Action, Change, Plan, Scope
 from orchestrator.model.observation import Present, Tally
 from orchestrator.model.outcome import Lease, Outcome, Progress, Result
@@ -73,7 +74,9 @@ def execute(world: World, shown: Plan, planner: Planner, watcher: Watcher, *, ki
     result = RunResult(run)
     try:
         with held_leases(world, sites, run) as leases:
-            site_runs = [_SiteRun(world, shown, planner, watcher, leases[site], stop, result) for site in sites]
+            gates = SiteGates(shown)
+            site_runs = [_SiteRun(world, shown, planner, watcher, leases[site], stop, result, gates) for site in sites]
+            # In order of their names, in which batches are made: a site waits only for some that began before it.
             with ThreadPoolExecutor(max_workers=max(1, min(world.parallel, len(sites)))) as pool, _ended_at_once(world):
                 for done in [pool.submit(site_run.go) for site_run in site_runs]:
                     done.result()
@@ -118,6 +121,7 @@ class _SiteRun:
         lease: Lease,
         stop: Stop,
         result: RunResult,
+        gates: SiteGates,
     ) -> None:
         self.world = world
         self.site = lease.site
@@ -127,11 +131,19 @@ class _SiteRun:
         self.lease = lease
         self.stop = stop
         self.result = result
+        self.gates = gates
         self.attempted: set[Address] = set()
         self.lock = threading.Lock()
 
     def go(self) -> None:
         """Wave after wave, until nothing is left or something forbids going on."""
+        try:
+            self._go()
+        finally:
+            left = [change for change in self.shown.acting if change.address not in self.attempted]
+            self.gates.end(self.site, self.result.outcomes, left=left, broken=True)
+
+    def _go(self) -> None:
         scope = replace(self.shown.scope, sites=frozenset({self.site}))
         while not self.stop.asked:
             now = self.planner(scope)
@@ -140,11 +152,20 @@ class _SiteRun:
                 return
             self._hold_what_is_gone_from_sight(now)
             wave = self._next_wave(now)
-            if not wave:
-                return
             self._run_wave(wave)
-            if not self._left(now):
+            left = self._left(now)
+            self.gates.end(self.site, self.result.outcomes, left=left, broken=False)
+            if not left:
                 return
+            if not wave and not self._wait_for_others(left):
+                return
+
+    def _wait_for_others(self, left: Sequence[Change]) -> bool:
+        """Wait for sites of earlier batches; False where nothing here waits for one."""
+        waiting = [change for change in left if self.gates.waits(change)]
+        while not self.stop.asked and waiting and all(self.gates.waits(change) for change in waiting):
+            self.gates.wait()
+        return bool(waiting)
 
     def _hold_what_is_gone_from_sight(self, now: Plan) -> None:
         """What was to be done when the plan was shown, and cannot be any more."""
@@ -163,25 +184,53 @@ class _SiteRun:
 
     def _next_wave(self, now: Plan) -> list[Change]:
         """The first wave's changes that nothing forbids; those that are forbidden are settled as held."""
-        left = self._left(now)
+        left = self._may_begin(now)
         while left:
             first = min(change.wave for change in left)
             wave = [change for change in left if change.wave == first]
             ready = [change for change in wave if not self._forbidden(change, now)]
             if ready:
                 return ready
-            left = self._left(now)
+            left = self._may_begin(now)
         return []
+
+    def _may_begin(self, now: Plan) -> list[Change]:
+        """What is left, without what waits for sites of an earlier batch and what needs that."""
+        left = self._left(now)
+        waiting = {change.address for change in left if self.gates.waits(change)}
+        if not waiting:
+            return left
+        placements = {address.placement for address in waiting}
+        needs = {c.address: c.unit.needs for c in now.changes if c.unit}
+
+        def waits(change: Change) -> bool:
+            if change.unit is None:  # removals come last
+                return change.address.placement in placements
+            return change.address in waiting or bool(all_needs(change.address, needs) & waiting)
+
+        return [change for change in left if not waits(change)]
 
     def _forbidden(self, change: Change, now: Plan) -> bool:
         if (failed := self._what_failed(change, now)) is not None:
             why = f"not started: {failed.label} is not done"
+        elif closed := self.gates.why_closed(change) or self._too_many_failed(change, now):
+            why = closed
         elif change.action == Action.LATER:
             why = "not started: its inputs are still not known"
         else:
             return False
         self._settle(change, Outcome(change.address, Result.HELD, why))
         return True
+
+    def _too_many_failed(self, change: Change, now: Plan) -> str:
+        """Why no more machines of a workload are changed; "" where they are."""
+        key = change.address.workload_key
+        rollout = now.rollouts.get((key.placement, Mode.STABLE))
+        if rollout is None or key.mode != Mode.STABLE or change.unit is None:
+            return ""
+        toll = toll_of_machines(self.result.outcomes, key)
+        total = len({c.address.name for c in now.changes if c.address.workload_key == key})
+        return toll.why_closed(rollout, total, "machines")
 
     def _what_failed(self, change: Change, now: Plan) -> Address | None:
         """A unit that was tried in vain and that this one needs; for a deletion: any of the same placement."""
@@ -194,6 +243,8 @@ class _SiteRun:
         return next((a for a in all_needs(change.address, needs) if a in vain), None)
 
     def _run_wave(self, wave: Sequence[Change]) -> None:
+        if not wave:
+            return
         groups = _by_workload(wave)
         with ThreadPoolExecutor(max_workers=max(1, min(self.world.parallel, len(groups)))) as pool:
             for done in [pool.submit(self._run_group, changes) for changes in groups]:
@@ -203,7 +254,7 @@ class _SiteRun:
         """One workload's changes of one wave through its driver: intent, then action, then what became of it."""
         store = self.world.store
         with store.together():
-            steps = {c.address: store.intend(self.result.run, c, self.lease) for c in changes}
+            steps = {c.address: store.intend(self.result.run, replace(c, reason=c.why), self.lease) for c in changes}
         by_address = {change.address: change for change in changes}
         for outcome in self._outcomes(changes):
             change = by_address.pop(outcome.address)
@@ -222,7 +273,13 @@ class _SiteRun:
         yield from (Outcome(change.address, Result.DONE) for change in only_records)
         if targets := [change for change in changes if change not in only_records]:
             driver = self.world.drivers[self.site, targets[0].address.mode]
-            yield from driver.apply(targets, self.watcher.progress)
+            batches = {change.address: change.batch for change in targets if change.batch is not None}
+
+            def report(progress: Progress) -> None:
+                batch = batches.get(progress.address)
+                self.watcher.progress(replace(progress, text=f"{batch}: {progress.text}") if batch else progress)
+
+            yield from driver.apply(targets, report)
 
     def _settle(self, change: Change, outcome: Outcome) -> None:
         with self.lock:

@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.observation import Difference, Note, Observation, Tally
 from orchestrator.model.record import Record
+from orchestrator.model.rollout import Batch, Rollout
 from orchestrator.model.unit import Unit
 
 
@@ -43,6 +44,7 @@ class Change:
     record  what was remembered of it
     wave    1 for what comes first; 0 where nothing is done
     drift   whether what is there left what we had applied (and not: the documents changed)
+    batch   where it is rolled out in several: of a workload's machines, or of a placement's sites
     """
 
     address: Address
@@ -54,6 +56,12 @@ class Change:
     differences: tuple[Difference, ...] = ()
     wave: int = 0
     drift: bool = False
+    batch: Batch | None = None
+
+    @property
+    def why(self) -> str:
+        """The reason, and the batch."""
+        return f"{self.reason} ({self.batch})" if self.batch else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Ordered changes, all units included, and what they were computed from."""
+    """Ordered changes, all units included, what they were computed from, and how each placement rolls out a mode."""
 
     estate: str
     estate_id: str
@@ -89,6 +97,7 @@ class Plan:
     notes: tuple[Note, ...] = ()
     scope: Scope = field(default_factory=Scope)
     tally: Tally = field(default_factory=Tally)
+    rollouts: Mapping[tuple[str, Mode], Rollout] = field(default_factory=dict)
 
     @property
     def acting(self) -> tuple[Change, ...]:

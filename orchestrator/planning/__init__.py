@@ -4,7 +4,7 @@ diff.py        one unit: a table of guards, the first that matches is the change
 wording.py     what differs, in words
 spreading.py   what a held or conflicting unit means for the others
 removal.py     what is ours and no longer declared
-waves.py       the order
+waves.py       the order; batches.py in how many parts a change is rolled out
 making.py      all of that put together: `plan`, and `settle` until expressions and plan agree
 undoing.py     plans that take away: `destroy`, `forgetting`
 comparing.py   two plans, or a part of one: `unplanned`, `drifted`, `gone`

@@ -12,6 +12,7 @@ from orchestrator.model.change import Action, Change, Known, Plan, Scope, in_ord
 from orchestrator.model.observation import Note, Observation, Present, Tally
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
+from orchestrator.planning.batches import Rollouts, over_machines, over_sites
 from orchestrator.planning.diff import UNSEEN, change_for
 from orchestrator.planning.removal import (
     Left,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # a plan can be read and compared without what evaluates expr
     from orchestrator.desired import Desired
 
 NO_COST = Tally()
+NO_ROLLOUTS: Rollouts = {}
 
 
 def plan(
@@ -45,12 +47,14 @@ def plan(
     answered: Collection[tuple[str, Mode]] | None = None,
     tally: Tally = NO_COST,
     notes: Iterable[Note] = (),
+    rollouts: Rollouts = NO_ROLLOUTS,
 ) -> Plan:
     """What to do so that everything in scope is as declared; each unit in scope appears once.
 
     `sites` are the declared ones; `adopting` names units that are taken over if they are not ours.
     `removable` says why a configuration that left the documents cannot be undone ("" if it can).
     `answered` has the modes of sites that were looked at (None: all): a record of another one is held, not gone.
+    `rollouts` has the placements' policies: which batches their changes are made in.
     Raises DocumentsError if the documents have errors, PlanError if a protected unit would be taken away or if
     something is left at a site that is no longer declared.
     """
@@ -65,9 +69,10 @@ def plan(
     ups = spread({address: checked[address] for address in ups}, scope)
     downs = {address: checked[address] for address in downs}
     refuse_protected(change for address, change in ups.items() if scope.includes(address))
-    changes = in_order(in_waves(ups, downs, scope))
+    ordered = in_waves(over_machines(ups, rollouts, scope), downs, scope)
+    changes = in_order(over_sites(ordered, rollouts, scope))
     told = {note: None for note in (*desired.notes, *notes, *_version_moves(changes)) if _in_scope(note, scope)}
-    return Plan(estate, estate_id, tuple(changes), notes=tuple(told), scope=scope, tally=tally)
+    return Plan(estate, estate_id, tuple(changes), notes=tuple(told), scope=scope, tally=tally, rollouts=dict(rollouts))
 
 
 def settle(
@@ -85,6 +90,7 @@ def settle(
     answered: Collection[tuple[str, Mode]] | None = None,
     tally: Tally = NO_COST,
     notes: Iterable[Note] = (),
+    rollouts: Rollouts = NO_ROLLOUTS,
 ) -> Plan:
     """The plan in which no expression uses what the plan itself makes anew.
 
@@ -106,6 +112,7 @@ def settle(
             answered=answered,
             tally=tally,
             notes=notes,
+            rollouts=rollouts,
         )
         anew = {change.address for change in made.changes if change.action in (Action.CREATE, Action.REPLACE)}
         less = Known(

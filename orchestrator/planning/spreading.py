@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from typing import TypeVar
 
 from orchestrator.errors import PlanError
 from orchestrator.model.address import CONFIGURATION, MACHINE, Address, WorkloadKey
@@ -14,6 +15,7 @@ from orchestrator.model.unit import Unit
 from orchestrator.planning.diff import is_unchanged
 
 Changes = dict[Address, Change]
+T = TypeVar("T")
 
 _STOPPED = (Action.HOLD, Action.CONFLICT)
 
@@ -35,11 +37,15 @@ def spread(changes: Mapping[Address, Change], scope: Scope) -> Changes:
 
 def in_needs_order(changes: Mapping[Address, Change]) -> list[Address]:
     """Every unit after what it needs; PlanError where needs go in a circle."""
-    graph = {a: sorted(n for n in needs_of(c) if n in changes) for a, c in sorted(changes.items())}
+    return ordered({a: sorted(n for n in needs_of(c) if n in changes) for a, c in sorted(changes.items())})
+
+
+def ordered(graph: Mapping[T, Iterable[T]]) -> list[T]:
+    """Everything after what it needs; PlanError where needs go in a circle."""
     try:
         return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
-        circle = " → ".join(str(address) for address in error.args[1])
+        circle = " → ".join(str(one) for one in error.args[1])
         raise PlanError(f"units need each other in a circle: {circle}", hint="take out one of the references") from None
 
 

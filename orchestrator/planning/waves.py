@@ -8,7 +8,8 @@ from graphlib import TopologicalSorter
 
 from orchestrator.model.address import CONFIGURATION, MACHINE, Address, Mode
 from orchestrator.model.change import Action, Change, Scope
-from orchestrator.planning.spreading import in_needs_order, machine_of, needs_of
+from orchestrator.planning.batches import Barrier, in_order_of_batches
+from orchestrator.planning.spreading import machine_of, ordered
 
 
 def in_waves(ups: Mapping[Address, Change], downs: Mapping[Address, Change], scope: Scope) -> list[Change]:
@@ -29,18 +30,23 @@ def in_waves(ups: Mapping[Address, Change], downs: Mapping[Address, Change], sco
 
 
 def _numbered(changes: Mapping[Address, Change], scope: Scope) -> list[Change]:
-    """Each acting unit's wave is one more than the last of what it needs, seen through what does nothing."""
-    depth: dict[Address, int] = {}
+    """Each acting unit's wave is one more than the last of what comes before it, seen through what does nothing."""
+    graph = in_order_of_batches(changes)
+    depth: dict[Address | Barrier, int] = {}
     found: list[Change] = []
-    for address in in_needs_order(changes):
+    for address in ordered(graph):
+        before = max((depth[need] for need in graph[address]), default=0)
+        if isinstance(address, Barrier):
+            depth[address] = before
+            continue
         change = changes[address]
-        before = max((depth[need] for need in needs_of(change) if need in depth), default=0)
         acts = change.action.acts and scope.includes(address)
         depth[address] = before + 1 if acts else before
         if not scope.includes(address):
             continue
         if change.action == Action.LATER:
-            change = replace(change, reason=f"inputs known after wave {before}")
+            known = max((depth[need] for need in graph[address] if not isinstance(need, Barrier)), default=0)
+            change = replace(change, reason=f"inputs known after wave {known}")
         found.append(replace(change, wave=depth[address]) if acts else change)
     return found
 

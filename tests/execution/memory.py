@@ -18,6 +18,7 @@ from orchestrator.model.change import Action, Change, Plan, Scope
 from orchestrator.model.observation import Absent, Observation, Observed, Present, Tally
 from orchestrator.model.outcome import Lease, Outcome, Progress, Report, Result
 from orchestrator.model.record import Record
+from orchestrator.model.rollout import Rollout
 from orchestrator.model.source import Source
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Unknown
@@ -39,10 +40,14 @@ def unit(text: str, needs: Sequence[str] = (), value: Any = 1) -> Unit:
 
 @dataclass
 class Target:
-    """What is there, by address; `fails` names addresses whose steps fail. Every step is written down."""
+    """What is there, by address. Every step is written down.
+
+    `fails` names addresses whose steps fail, `lost` those that stop answering in them.
+    """
 
     there: dict[Address, Stamp] = field(default_factory=dict)
     fails: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
     steps: list[tuple[str, str]] = field(default_factory=list)
     dies_after: int | None = None
     held_by: Lease | None = None
@@ -66,6 +71,9 @@ class Target:
             report(Progress(change.address, "under way"))
             if str(change.address) in self.fails:
                 yield Outcome(change.address, Result.FAILED, "no")
+                continue
+            if str(change.address) in self.lost:
+                yield Outcome(change.address, Result.UNREACHABLE, "no answer any more")
                 continue
             if change.unit is None:
                 self.there.pop(change.address, None)
@@ -97,6 +105,7 @@ class Journal:
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
+        self.reasons: dict[str, str] = {}
         self.known: dict[Address, Record] = {}
         self.verdict = ""
 
@@ -112,6 +121,7 @@ class Journal:
 
     def intend(self, run: int, change: Change, lease: Lease) -> Address:
         self.lines.append(("intend", str(change.address)))
+        self.reasons[str(change.address)] = change.reason
         return change.address
 
     def finish(self, step: Address, outcome: Outcome, lease: Lease) -> None:
@@ -138,8 +148,10 @@ class Told:
     def __init__(self) -> None:
         self.outcomes: dict[str, Outcome] = {}
         self.stops: dict[str, str] = {}
+        self.words: dict[str, list[str]] = {}
 
-    def progress(self, progress: Progress) -> None: ...
+    def progress(self, progress: Progress) -> None:
+        self.words.setdefault(str(progress.address), []).append(progress.text)
 
     def outcome(self, change: Change, outcome: Outcome) -> None:
         self.outcomes[str(change.address)] = outcome
@@ -155,6 +167,7 @@ class Bench:
         self, units: Callable[[Mapping[Address, Stamp]], Sequence[Unit]], sites: Sequence[str] = ("s",)
     ) -> None:
         self.units = units
+        self.rollouts: dict[tuple[str, Mode], Rollout] = {}
         self.targets = {(site, mode): Target() for site in sites for mode in Mode}
         self.store = Journal()
         self.told = Told()
@@ -179,6 +192,7 @@ class Bench:
             records=self.store.known,
             scope=scope or Scope(),
             sites=self.world.sites,
+            rollouts=self.rollouts,
         )
 
     def run(self, shown: Plan | None = None, planner: Planner | None = None) -> RunResult:

@@ -9,6 +9,8 @@
     adopting  addresses
     answered  [site, mode] of what was looked at (default: everything)
     sites     the declared sites (default: those of the units)
+    rollouts  PLACEMENT/MODE: {batches, max_failures, sites}
+    batches   ADDRESS: `2 of 3`, of all changes that have one
     do        plan (default) | destroy | drifted
     expect    [ADDRESS, action, reason, wave] for each change that is not none; addresses without change are none
     notes     [text]
@@ -32,6 +34,7 @@ from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Action, Plan, Scope
 from orchestrator.model.observation import Absent, Difference, Observation, Present, Unreachable
 from orchestrator.model.record import Record
+from orchestrator.model.rollout import Rollout
 from orchestrator.model.source import Source
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Secret, Unknown, masked
@@ -66,6 +69,7 @@ class Case:
             sites=self.data.get("sites", {address.site for address in self.units}),
             answered=self._answered(),
             adopting=frozenset(Address.parse(text) for text in self.data.get("adopting", [])),
+            rollouts=dict(_rollout(*pair) for pair in self.data.get("rollouts", {}).items()),
         )
         do = self.data.get("do", "plan")
         views: dict[str, Callable[[Plan], Plan]] = {
@@ -78,6 +82,12 @@ class Case:
     def _answered(self) -> set[tuple[str, Mode]] | None:
         pairs = self.data.get("answered")
         return None if pairs is None else {(site, Mode(mode)) for site, mode in pairs}
+
+
+def _rollout(key: str, fields: Mapping[str, Any]) -> tuple[tuple[str, Mode], Rollout]:
+    placement, _, mode = key.partition("/")
+    lists = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return (placement, Mode(mode)), Rollout(**lists)
 
 
 def desired(units: Any) -> Desired:

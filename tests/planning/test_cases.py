@@ -22,6 +22,10 @@ def test_situation(path: Path) -> None:
     made = case.plan()
     assert rows(made) == (case.data["expect"] or [])
     assert [note.text for note in made.notes] == case.data.get("notes", [])
+    batches = {
+        str(change.address): f"{change.batch.number} of {change.batch.of}" for change in made.changes if change.batch
+    }
+    assert batches == case.data.get("batches", {})
     drift = sorted(str(change.address) for change in made.changes if change.drift)
     assert drift == sorted(case.data.get("drift", []))
 

@@ -186,7 +186,7 @@ class PlainView:
         """A line for each change that is about to be made, with its reason."""
         for change in in_order(plan.acting):
             symbol, style = SYMBOLS[change.action]
-            self._write(self._line(symbol, style, change.address, t.clean(change.reason)))
+            self._write(self._line(symbol, style, change.address, t.clean(change.why)))
 
     def progress(self, progress: Progress) -> None:
         """Says what a step waits for where it takes long."""

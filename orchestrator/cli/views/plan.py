@@ -100,6 +100,7 @@ def change_data(change: Change) -> dict[str, Any]:
         "reason": change.reason,
         "wave": change.wave,
         "drift": change.drift,
+        "batch": {"number": change.batch.number, "of": change.batch.of} if change.batch else None,
         "differences": [_difference_data(difference) for difference in change.differences],
     }
     if isinstance(change.seen, Present) and change.seen.coverage is not None:
@@ -178,7 +179,8 @@ def _waves(shown: Sequence[Change]) -> list[str]:
     """`Waves: 1 stable orders-db → 2 agile web`; nothing where there is only one."""
     waves: dict[int, list[str]] = defaultdict(list)
     for change in shown:
-        name = f"{change.address.mode} {t.clean(change.address.workload)}"
+        batch = f" ({change.batch})" if change.batch else ""
+        name = f"{change.address.mode} {t.clean(change.address.workload)}{batch}"
         if change.wave and name not in waves[change.wave]:
             waves[change.wave].append(name)
     if not waves:
@@ -279,6 +281,8 @@ class _Tree:
         pieces = _REASONS.split(reason) if change.action in (Action.UPDATE, Action.REPLACE) else [reason]
         if change.action == Action.HOLD and isinstance(change.seen, Unreachable):
             pieces[-1] += self._last_seen(change)
+        if change.batch is not None:
+            pieces[-1] += f" ({change.batch})"
         untold = [d for d in change.differences if not _told(d, reason)]
         pieces += [difference_text(d) for d in untold[:MOST_DIFFERENCES]]
         if len(untold) > MOST_DIFFERENCES:
