@@ -10,7 +10,7 @@ SYNCED := $(VENV)/.synced
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain lint test test-fast test-long demo bench clean
+.PHONY: help setup toolchain lint test test-fast test-long demo bench test-packages clean
 
 help:
 	@echo 'make demo       set-up, a lab, one plan and one apply over machines and Kubernetes'
@@ -41,11 +41,14 @@ test-fast: setup
 	$(BIN)/pytest -m 'not lab'
 
 # one run, so that one closing line counts everything; the fast tests come first (tests/conftest.py)
-test: lint toolchain
+test: lint toolchain test-packages
 	$(BIN)/pytest
 
-test-long: toolchain
+test-long: toolchain test-packages
 	$(BIN)/pytest --long -m long
+
+test-packages:
+	@sh scripts/test_packages.sh
 
 demo: toolchain
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/webshop/demo.sh
