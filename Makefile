@@ -40,9 +40,10 @@ lint: setup
 test-fast: setup
 	$(BIN)/pytest -m 'not lab'
 
-# one run, so that one closing line counts everything; the fast tests come first (tests/conftest.py)
+# One run, so that one closing line counts everything; the fast tests come first (tests/conftest.py). Two at a time,
+# a file's tests one after the other: they share labs.
 test: lint toolchain test-packages
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: toolchain test-packages
 	$(BIN)/pytest --long -m long

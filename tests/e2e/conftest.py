@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 SMALL = Path(__file__).parents[1] / "fixtures" / "estates" / "small"
-PASSWORD = "canary-3f9c1e77aa"
+PASSWORD = f"canary-{uuid.uuid4().hex}"  # of this process alone: other tests run beside these
 
 
 @dataclass
