@@ -4,9 +4,7 @@ store.py       the store: what can be asked of it and written to it
 journal.py     runs and their steps, as they are read back
 leases.py      who may change a site, and the tokens that shut a stale writer out
 database.py    the file, its folder, its transactions; the one place that translates the database's errors
-schema.py      what has to be known of the tables; migrations/ makes them (migrating.py)
-
-Plain SQL: a library that writes it would cost every command a fifth of a second of imports.
+schema.py      the tables; migrations/ brings an older file up to them
 """
 
 from orchestrator.state.database import state_folder

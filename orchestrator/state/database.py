@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sqlite3
 import threading
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
+
 from orchestrator.errors import StateError
-from orchestrator.state.schema import HEAD, JSON
+from orchestrator.state.schema import HEAD
 
 ELSEWHERE = "ORCHESTRATOR_STATE_DIR"
 
@@ -56,51 +57,6 @@ def file_system(path: str, mounts: str) -> str:
     return found
 
 
-class Connection:
-    """A transaction: statements in, rows as dicts out; columns that hold JSON are data on our side."""
-
-    def __init__(self, plain: sqlite3.Connection) -> None:
-        self._plain = plain
-
-    def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
-        """All rows of an answer."""
-        cursor = self._plain.execute(statement, values)
-        names = [column[0] for column in cursor.description]
-        coded = [name for name in names if name in JSON]
-        found = [dict(zip(names, row, strict=True)) for row in cursor]
-        for row in found:
-            for name in coded:
-                row[name] = json.loads(row[name])
-        return found
-
-    def row(self, statement: str, **values: Any) -> dict[str, Any] | None:
-        """The first row of an answer; None where it has none."""
-        return next(iter(self.rows(statement, **values)), None)
-
-    def run(self, statement: str, **values: Any) -> None:
-        """A statement without an answer."""
-        self._plain.execute(statement, values)
-
-    def insert(self, table: str, values: Mapping[str, Any]) -> int:
-        """Add a row; its number."""
-        return int(self._plain.execute(_insert(table, tuple(values)), _coded(values)).lastrowid or 0)
-
-    def put(self, table: str, keys: Sequence[str], values: Mapping[str, Any]) -> None:
-        """Add a row, or change the one with these keys."""
-        others = ", ".join(f'"{name}" = excluded."{name}"' for name in values if name not in keys)
-        conflict = f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {others}"
-        self._plain.execute(_insert(table, tuple(values)) + conflict, _coded(values))
-
-
-def _insert(table: str, names: Sequence[str]) -> str:
-    columns, places = ", ".join(f'"{name}"' for name in names), ", ".join(f":{name}" for name in names)
-    return f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - names of ours, never data
-
-
-def _coded(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: json.dumps(value) if name in JSON else value for name, value in values.items()}
-
-
 class Database:
     """One SQLite file, at the version of this program. Usable from several threads."""
 
@@ -109,7 +65,7 @@ class Database:
         self.path = folder / _FILE
         _make_folder(folder)
         _refuse_network(folder)
-        self._idle: deque[sqlite3.Connection] = deque()
+        self._engine = _engine(self.path)
         self._turn = threading.Lock()  # SQLite makes a writer that finds another one sleep; a lock wakes it at once
         self._mine = threading.local()
         try:
@@ -122,7 +78,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one moment."""
-        with translated(self.path), self._transaction("BEGIN") as connection:
+        with translated(self.path), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -134,60 +90,56 @@ class Database:
         if (outer := getattr(self._mine, "connection", None)) is not None:
             yield outer
             return
-        with self._turn, translated(self.path), self._transaction("BEGIN IMMEDIATE") as connection:
-            self._mine.connection = connection
-            try:
-                yield connection
-            finally:
-                self._mine.connection = None
+        with self._turn, translated(self.path), self._engine.connect() as connection:
+            connection.execution_options(writes=True)
+            with connection.begin():
+                self._mine.connection = connection
+                try:
+                    yield connection
+                finally:
+                    self._mine.connection = None
 
     def close(self) -> None:
         """Close all connections."""
-        while self._idle:
-            self._idle.pop().close()
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[Connection]:
-        plain = self._idle.pop() if self._idle else connected(self.path)
-        try:
-            plain.execute(begin)
-            yield Connection(plain)
-            plain.execute("COMMIT")
-        except BaseException:
-            plain.close()  # which rolls back
-            raise
-        self._idle.append(plain)
+        self._engine.dispose()
 
     def _version(self) -> str | None:
         try:
             with self.reading() as connection:
-                found = connection.row("SELECT version_num FROM alembic_version")
+                return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
         except StateError as error:
             if "no such table" in str(error.__cause__):
                 return None
             raise
-        return str(found["version_num"]) if found else None
 
     def _upgrade(self, folder: Path) -> None:
         """Bring the tables to this program's version; of several processes one does it."""
-        from orchestrator.state.migrating import migrate
-
         with _only_one(folder):
             before = self._version()
             if before == HEAD:
                 return
             # Kept in the file; and nothing that can be done within a transaction.
-            with translated(self.path), closing(connected(self.path)) as plain:
+            with translated(self.path), closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as plain:
                 plain.execute("PRAGMA journal_mode=WAL")
-                migrate(plain, self.path, before)
+            with self.writing() as connection:
+                migrate(connection, self.path, before)
 
 
-def connected(path: Path) -> sqlite3.Connection:
-    """A connection; transactions are begun where they are needed, not guessed by the driver."""
-    plain = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    plain.execute("PRAGMA synchronous=FULL")
-    plain.execute("PRAGMA foreign_keys=ON")
-    return plain
+def migrate(connection: Connection, path: Path, before: str | None) -> None:
+    """Run the migrations from version `before` within the connection's transaction. Raises StateError."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if before is not None and before not in known:
+        raise StateError(
+            f"{path} was written by a newer version of orchestrator (its tables are at {before}, ours at {HEAD})",
+            hint="use that version, or a newer one",
+        )
+    command.upgrade(config, "head")
 
 
 @contextmanager
@@ -195,6 +147,8 @@ def translated(path: Path) -> Iterator[None]:
     """The database's own errors as StateError, each with what to do."""
     try:
         yield
+    except DBAPIError as error:
+        raise _explained(path, str(error.orig)) from error
     except sqlite3.Error as error:
         raise _explained(path, str(error)) from error
 
@@ -218,6 +172,28 @@ def _explained(path: Path, why: str) -> StateError:
     if "disk" in why:
         return StateError(f"{path} cannot be written ({why})", hint="make room on that disk")
     return StateError(f"{path} cannot be used: {why}", hint=f"if it stays so: mv {path} {path}.damaged and run again")
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": _BUSY_SECONDS},
+        pool_size=8,
+        max_overflow=64,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not guessed by the driver
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
 
 
 def _make_folder(folder: Path) -> None:

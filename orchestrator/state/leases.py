@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
 
 from orchestrator.errors import LeaseHeldError
 from orchestrator.holders import is_dead, shown
 from orchestrator.model.outcome import Lease
-from orchestrator.state.database import Connection
+from orchestrator.state.schema import leases, put
 from orchestrator.timetext import ago
 
 
@@ -71,7 +74,7 @@ def is_held(connection: Connection, site: str, now: float) -> bool:
 
 def live_runs(connection: Connection, now: float) -> frozenset[int]:
     """The runs that hold a lease and may be alive."""
-    return frozenset(row["run"] for row in connection.rows(_ALL) if is_live(Lease(**row), now))
+    return frozenset(lease.run for lease in map(_lease, connection.execute(_ALL)) if is_live(lease, now))
 
 
 def is_live(lease: Lease, now: float) -> bool:
@@ -79,13 +82,19 @@ def is_live(lease: Lease, now: float) -> bool:
     return bool(lease.holder) and lease.until > now and not is_dead(lease.holder)
 
 
-_ALL = "SELECT site, holder, run, token, since, until FROM leases"
+_ALL = select(leases.c.site, leases.c.holder, leases.c.run, leases.c.token, leases.c.since, leases.c.until)
+_OF_SITE = _ALL.where(leases.c.site == bindparam("wanted"))
+_PUT = put(leases)
 
 
 def _row(connection: Connection, site: str) -> Lease | None:
-    found = connection.row(f"{_ALL} WHERE site = :site", site=site)
-    return Lease(**found) if found is not None else None
+    found = connection.execute(_OF_SITE, {"wanted": site}).one_or_none()
+    return _lease(found) if found is not None else None
+
+
+def _lease(row: Any) -> Lease:
+    return Lease(row.site, row.holder, row.run, row.token, row.since, row.until)
 
 
 def _put(connection: Connection, lease: Lease) -> None:
-    connection.put("leases", ["site"], asdict(lease))
+    connection.execute(_PUT, asdict(lease))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from orchestrator.errors import UsageError
 from orchestrator.model.address import Address
@@ -19,8 +20,14 @@ from orchestrator.model.outcome import Lease, Outcome
 from orchestrator.model.record import Record
 from orchestrator.model.values import masked
 from orchestrator.planning import saved
-from orchestrator.state import journal, leases
-from orchestrator.state.database import Connection, Database, state_folder
+from orchestrator.state import journal, leases, schema
+from orchestrator.state.database import Database, state_folder
+
+_PUT_RECORD, _PUT_LOG = schema.put(schema.records), schema.put(schema.logs)
+_PUT_OUTPUTS, _PUT_PLACE = schema.put(schema.outputs), schema.put(schema.places)
+_FORGET = delete(schema.records).where(schema.records.c.address == bindparam("forgotten"))
+_BEGIN_RUN, _INTEND = insert(schema.runs), insert(schema.steps)
+_FINISH = update(schema.steps).where(schema.steps.c.step == bindparam("finished"))
 
 
 def open_store(root: Path, *, clock: Callable[[], float] = time.time) -> Store:
@@ -61,9 +68,11 @@ class Store:
 
     def records(self, site: str | None = None) -> dict[Address, Record]:
         """What is remembered of units, of one site or of all."""
-        query = "SELECT * FROM records WHERE site = :site OR :site IS NULL ORDER BY address"
+        query = select(schema.records).order_by(schema.records.c.address)
+        if site is not None:
+            query = query.where(schema.records.c.site == site)
         with self._database.reading() as connection:
-            found = [_record(row) for row in connection.rows(query, site=site)]
+            found = [_record(row._asdict()) for row in connection.execute(query)]
         return {record.address: record for record in found}
 
     def save(self, record: Record, lease: Lease | None) -> None:
@@ -74,13 +83,13 @@ class Store:
         values = _row(record)
         with self._database.writing() as connection:
             if self._may_write(connection, record.address.site, lease):
-                connection.put("records", ["address"], values)
+                connection.execute(_PUT_RECORD, values)
 
     def forget(self, address: Address, lease: Lease | None) -> None:
         """Drop what is remembered of a unit; without a lease as in `save`."""
         with self._database.writing() as connection:
             if self._may_write(connection, address.site, lease):
-                connection.run("DELETE FROM records WHERE address = :address", address=str(address))
+                connection.execute(_FORGET, {"forgotten": str(address)})
 
     # the journal
 
@@ -96,7 +105,7 @@ class Store:
             "holder": holder,
         }
         with self._database.writing() as connection:
-            return connection.insert("runs", values)
+            return _number(connection.execute(_BEGIN_RUN, values).inserted_primary_key)
 
     def intend(self, run: int, change: Change, lease: Lease) -> int:
         """Write down that a step is about to be taken; its number. It may be taken once this has returned."""
@@ -115,35 +124,28 @@ class Store:
         }
         with self._database.writing() as connection:
             leases.check(connection, lease)
-            return connection.insert("steps", values)
+            return _number(connection.execute(_INTEND, values).inserted_primary_key)
 
     def finish(self, step: int, outcome: Outcome, lease: Lease) -> None:
         """Write down what became of a step."""
+        values = {
+            "ended": self._clock(),
+            "result": str(outcome.result),
+            "message": outcome.message,
+            "task": outcome.task,
+            "place": outcome.where,
+        }
         with self._database.writing() as connection:
             leases.check(connection, lease)
-            connection.run(
-                "UPDATE steps SET ended = :ended, result = :result, message = :message, task = :task, place = :place"
-                " WHERE step = :step",
-                step=step,
-                ended=self._clock(),
-                result=str(outcome.result),
-                message=outcome.message,
-                task=outcome.task,
-                place=outcome.where,
-            )
+            connection.execute(_FINISH, {"finished": step, **values})
             if outcome.log:
-                connection.put("logs", ["step"], {"step": step, "text": outcome.log})
+                connection.execute(_PUT_LOG, {"step": step, "text": outcome.log})
 
     def end_run(self, run: int, result: str, counts: Mapping[str, int]) -> None:
         """Write down how a run has ended: `done`, `failed` or `interrupted`."""
+        values = {"ended": self._clock(), "result": result, "counts": dict(counts)}
         with self._database.writing() as connection:
-            connection.run(
-                "UPDATE runs SET ended = :ended, result = :result, counts = :counts WHERE run = :run",
-                run=run,
-                ended=self._clock(),
-                result=result,
-                counts=json.dumps(dict(counts)),
-            )
+            connection.execute(update(schema.runs).where(schema.runs.c.run == run).values(values))
 
     def runs(self, limit: int) -> list[RunRow]:
         """The last runs, newest first, without their steps."""
@@ -171,20 +173,18 @@ class Store:
     def planned(self, run: int) -> dict[str, Any]:
         """What was agreed to for a run, in the form of a saved plan."""
         with self._database.reading() as connection:
-            found = connection.row("SELECT planned FROM runs WHERE run = :run", run=run)
-        if found is None:
-            raise UsageError(f"there is no run {run}", hint="orchestrator history lists them")
-        return dict(found["planned"])
+            return dict(connection.execute(select(schema.runs.c.planned).where(schema.runs.c.run == run)).scalar_one())
 
     def log(self, run: int, address: str) -> str | None:
         """The full text of a run's last step at an address."""
         query = (
-            "SELECT text FROM logs JOIN steps USING (step) WHERE run = :run AND address = :address"
-            " ORDER BY step DESC LIMIT 1"
+            select(schema.logs.c.text)
+            .join(schema.steps, schema.steps.c.step == schema.logs.c.step)
+            .where(schema.steps.c.run == run, schema.steps.c.address == address)
+            .order_by(schema.steps.c.step.desc())
         )
         with self._database.reading() as connection:
-            found = connection.row(query, run=run, address=address)
-        return str(found["text"]) if found else None
+            return connection.execute(query.limit(1)).scalar()
 
     # leases
 
@@ -224,25 +224,25 @@ class Store:
         """Remember what a placement at a site tells the world; secrets are masked."""
         row = {"site": site, "placement": placement, "values": masked(dict(values))}
         with self._database.writing() as connection:
-            connection.put("outputs", ["site", "placement"], row)
+            connection.execute(_PUT_OUTPUTS, row)
 
     def outputs(self) -> dict[tuple[str, str], dict[str, Any]]:
         """What placements last told, by site and placement."""
         with self._database.reading() as connection:
-            rows = connection.rows("SELECT * FROM outputs")
-        return {(row["site"], row["placement"]): row["values"] for row in rows}
+            rows = connection.execute(select(schema.outputs)).all()
+        return {(row.site, row.placement): row._mapping["values"] for row in rows}
 
     def remember_place(self, site: str, data: Mapping[str, Any]) -> None:
         """Remember how a site is reached: references to secrets, never secrets."""
         row = {"site": site, "data": masked(dict(data))}
         with self._database.writing() as connection:
-            connection.put("places", ["site"], row)
+            connection.execute(_PUT_PLACE, row)
 
     def places(self) -> dict[str, dict[str, Any]]:
         """How sites are, or were, reached."""
         with self._database.reading() as connection:
-            rows = connection.rows("SELECT site, data FROM places")
-        return {row["site"]: row["data"] for row in rows}
+            rows = connection.execute(select(schema.places.c.site, schema.places.c.data)).all()
+        return {row.site: row.data for row in rows}
 
     def _may_write(self, connection: Connection, site: str, lease: Lease | None) -> bool:
         if lease is not None:
@@ -271,3 +271,7 @@ def _row(record: Record) -> dict[str, Any]:
 def _record(row: dict[str, Any]) -> Record:
     fields = {name: value for name, value in row.items() if name != "site"}
     return Record(**{**fields, "address": Address.parse(row["address"])})
+
+
+def _number(key: Any) -> int:
+    return int(key[0])

