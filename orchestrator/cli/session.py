@@ -15,7 +15,7 @@ from orchestrator import desired, documents, planning
 from orchestrator.cli.drivers import Maker, blueprint_folders, drivers_for
 from orchestrator.cli.places import remember_places
 from orchestrator.cli.secrets import read_secrets, scrubber
-from orchestrator.desired import selectors
+from orchestrator.desired import Desired, selectors
 from orchestrator.documents.loaded import Loaded
 from orchestrator.documents.selecting import picks
 from orchestrator.errors import DocumentsError, UsageError
@@ -23,7 +23,7 @@ from orchestrator.execution.look import Sight, look
 from orchestrator.execution.memory import refresh
 from orchestrator.execution.world import World
 from orchestrator.model.address import Address, Mode
-from orchestrator.model.change import Plan, Scope
+from orchestrator.model.change import Known, Plan, Scope
 from orchestrator.planning.batches import Rollouts
 from orchestrator.state import Store, open_store, state_folder
 
@@ -75,7 +75,7 @@ class Session:
     def _plan(self, sight: Sight, scope: Scope, adopting: frozenset[Address]) -> Plan:
         sites = reached(self.loaded, scope)
         return planning.settle(
-            resolve=lambda known: desired.resolve(self.loaded, known, self.world.secrets, sites),
+            resolve=lambda known: self._resolved(known, sight, sites),
             known=sight.known,
             estate=self.loaded.estate.model.metadata.name,
             estate_id=self.estate_id,
@@ -90,6 +90,11 @@ class Session:
             notes=sight.notes,
             rollouts=self.rollouts,
         )
+
+    def _resolved(self, known: Known, sight: Sight, sites: frozenset[str]) -> Desired:
+        if known is sight.known:
+            return sight.desired
+        return desired.resolve(self.loaded, known, self.world.secrets, sites)
 
 
 def reached(loaded: Loaded, scope: Scope) -> frozenset[str]:

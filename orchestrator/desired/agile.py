@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.desired import manifests
 from orchestrator.desired.blueprints import Agile, Ref
 from orchestrator.desired.here import Here
+from orchestrator.desired.kept import frozen
 from orchestrator.desired.manifests import Manifest
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.source import Diagnostic
@@ -27,7 +28,13 @@ def resolve(here: Here, ref: Ref) -> None:
         here.partial.add(ref[1])
         here.report(diagnostic)
 
-    found = manifests.objects(folder, files, here.templates, variables, namespace, report)
+    def made() -> tuple[list[Manifest], list[Diagnostic]]:
+        told: list[Diagnostic] = []
+        return manifests.objects(folder, files, here.templates, variables, namespace, told.append), told
+
+    found, wrong = here.templates.kept.of((tuple(files), namespace, frozen(variables)), made)
+    for diagnostic in wrong:
+        report(diagnostic)
     here.objects[ref[1]] = found
     here.units[ref] = _units(here, ref, workload, found, namespace)
     here.outputs[ref] = {name: each.value(lookup, here.report) for name, each in workload.outputs.items()}

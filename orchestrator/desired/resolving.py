@@ -9,7 +9,7 @@ from orchestrator.desired import agile, stable
 from orchestrator.desired.blueprints import Blueprint, Ref, compile_blueprint, written
 from orchestrator.desired.here import Here
 from orchestrator.desired.parameters import sites_of, values_at
-from orchestrator.desired.templates import Templates
+from orchestrator.desired.templates import Templates, templates_of
 from orchestrator.documents.loaded import Loaded, Written
 from orchestrator.documents.models import SecretRef, Site
 from orchestrator.model.address import Mode
@@ -74,7 +74,7 @@ class Resolver:
         found = self.blueprints.get(key)
         if found is None:
             source = self.loaded.blueprints[key]
-            found = self.blueprints[key] = compile_blueprint(source), Templates(source.folder.files)
+            found = self.blueprints[key] = compile_blueprint(source), templates_of(source)
         return found
 
     def _pairs(self, sites: frozenset[str] | None) -> Iterator[tuple[Written[Site], str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import posixpath
+import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,13 +18,16 @@ from jinja2.bccache import Bucket
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import SandboxedEnvironment
 
+from orchestrator.desired.kept import Kept
 from orchestrator.desired.placeholders import Placeholder, Slots, placeholders
+from orchestrator.documents.loaded import BlueprintSource
 from orchestrator.documents.validation import did_you_mean
 from orchestrator.model.values import Value
 
 MAX_RENDERED = 8 * 1024 * 1024
 MAX_ITERATIONS = 1_000_000  # of all range()s in one file
 MAX_COMPILED = 10_000  # templates
+MAX_KEPT = 256  # blueprints; the reconciler reads the documents again and again
 MAX_REPEATED = 1_000_000  # characters or elements made by `*`
 
 # Filters that make a text of a text: over a placeholder they give a placeholder.
@@ -57,9 +61,10 @@ class Rendered:
 
 
 class Templates:
-    """The templates of one blueprint's folder (path -> content)."""
+    """The templates of one blueprint's folder (path -> content), and in `kept` what has come of them."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.kept: Kept[Any] = Kept()
         self._environment = _Environment(files)
         texts = [content.decode(errors="replace").lower() for name, content in files.items() if name.endswith(".j2")]
         self._word = Slots.beside(texts).word
@@ -84,6 +89,12 @@ class Templates:
             raise
         except Exception as error:  # noqa: BLE001 - a template can raise whatever Python can
             raise _failed(error, name, variables) from None
+
+
+@functools.lru_cache(maxsize=MAX_KEPT)
+def templates_of(source: BlueprintSource) -> Templates:
+    """The templates of a blueprint that was read once; threads may share them."""
+    return Templates(source.folder.files)
 
 
 def _printed(template: jinja2.Template, context: Any, slots: Slots) -> Rendered:
@@ -197,6 +208,7 @@ class _Environment(SandboxedEnvironment):
             finalize=lambda value: self._slots.shown(value),
         )
         self._files = files
+        self.turn = threading.Lock()
         self.concat = lambda parts: self._slots.combined(parts)  # type: ignore[method-assign]
         self.globals.pop("lipsum")
         for name in _IMPURE:
@@ -254,17 +266,19 @@ class _Environment(SandboxedEnvironment):
 
 
 class _Using:
-    """While a file is rendered, the environment prints through its slots."""
+    """While a file is rendered, the environment prints through its slots; one file after the other."""
 
     def __init__(self, environment: _Environment, slots: Slots) -> None:
         self._environment = environment
         self._slots = slots
 
     def __enter__(self) -> None:
+        self._environment.turn.acquire()
         self._environment._slots = self._slots
 
     def __exit__(self, *_: object) -> None:
         self._environment._slots = Slots("\0")
+        self._environment.turn.release()
 
 
 def _strict(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ from orchestrator.modes.agile.connection import Connection
 from orchestrator.modes.agile.objects import MANAGER
 
 PAGE = 500  # objects per LIST request
+ONLY_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0

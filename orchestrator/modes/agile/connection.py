@@ -131,6 +131,7 @@ def _direct(access: Access, files: Mapping[str, str | None]) -> Any:
     return PoolManager(
         num_pools=_POOLS,
         maxsize=CONNECTIONS,
+        block=True,  # whoever finds all of them busy waits: a connection that is made and thrown away costs more
         cert_reqs=ssl.CERT_REQUIRED if access.verify else ssl.CERT_NONE,
         ca_certs=files["ssl_ca_cert"],
         cert_file=files["cert_file"],
@@ -152,7 +153,9 @@ def _through_proxy(access: Access, files: Mapping[str, str | None]) -> Any:
         setattr(configuration, name, path)
     if access.proxy:
         configuration.proxy = access.proxy
-    return ApiClient(configuration).rest_client.pool_manager
+    pool = ApiClient(configuration).rest_client.pool_manager
+    pool.connection_pool_kw["block"] = True  # as in `_direct`
+    return pool
 
 
 def _remove_left(scratch: Path) -> None:

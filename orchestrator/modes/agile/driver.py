@@ -125,6 +125,7 @@ class AgileDriver:
             troubles = namespaces.ensure(reach.api, wanted - declared - {""}, self._site.estate_id)
             if not troubles:
                 troubles = self._write_inventory(reach, coming)
+        reach.actor.prepare(changes)
         return troubles
 
     def _write_inventory(self, reach: _Reach, coming: Sequence[Unit]) -> dict[str, str]:

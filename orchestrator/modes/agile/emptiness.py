@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from orchestrator.modes.agile.api import Api, RefusedError
+from orchestrator.modes.agile.api import ONLY_METADATA, Api, RefusedError
 from orchestrator.modes.agile.discovery import Kind, Kinds
 from orchestrator.modes.agile.objects import Object, kind_of, metadata
 
-_ONLY_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 # What a cluster puts into every namespace by itself.
 _EVERYWHERE = {
     ("ServiceAccount", "default"),
@@ -83,6 +82,6 @@ def _counts(kind: Kind, item: Mapping[str, Any], but: str) -> bool:
 
 
 def _items(api: Api, path: str) -> list[Mapping[str, Any]]:
-    answer = api.get(path, accept=_ONLY_METADATA, limit="50")
+    answer = api.get(path, accept=ONLY_METADATA, limit="50")
     items: list[Mapping[str, Any]] = answer.get("items") or []
     return items

@@ -8,6 +8,7 @@ from orchestrator.model.values import Secret, Value, leaves
 from orchestrator.modes.agile.objects import kind_of, metadata
 
 NAMESPACES = 0
+CONFIGURATION = 2  # ready as soon as it is there
 _WORKLOADS = 3
 _REST = 4
 
@@ -32,7 +33,7 @@ _RANKS: Mapping[str, int] = {
             "RoleBinding.rbac.authorization.k8s.io",
             "ClusterRoleBinding.rbac.authorization.k8s.io",
         ),
-        2,
+        CONFIGURATION,
     ),
     # Claims beside what uses them: many are bound only when a pod wants them.
     **dict.fromkeys(

@@ -13,11 +13,12 @@ from typing import Any
 
 from orchestrator.model.values import Secret, Value
 from orchestrator.modes.agile.objects import group_of
-from orchestrator.modes.agile.ordering import rank
+from orchestrator.modes.agile.ordering import CONFIGURATION, rank
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"  # Pulumi's mark of a special value in a Struct
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - and the one that says: secret
-_MOST_AT_ONCE = 256
+# What is waited for needs a thread each; what is done with its first answer is limited by the API server anyway.
+_WAITED_FOR_AT_ONCE, _AT_ONCE = 256, 8
 
 PROJECT = "orchestrator"
 
@@ -59,11 +60,12 @@ def program(
 
         monitor = get_monitor()
         ordered = sorted(resources, key=lambda r: (rank(r.kind), r.name))
-        for _, group in groupby(ordered, key=lambda r: rank(r.kind)):
+        for place, group in groupby(ordered, key=lambda r: rank(r.kind)):
             started = [resource for resource in group if may_start(resource)]
             if not started:
                 continue
-            with ThreadPoolExecutor(max_workers=min(len(started), _MOST_AT_ONCE)) as pool:
+            most = _AT_ONCE if place == CONFIGURATION else _WAITED_FOR_AT_ONCE
+            with ThreadPoolExecutor(max_workers=min(len(started), most)) as pool:
                 list(pool.map(lambda resource: _register(monitor, resource, refused), started))
 
     return register

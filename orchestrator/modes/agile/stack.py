@@ -57,6 +57,7 @@ class Stack:
         for name in ("work", "home", "state", "tmp"):
             (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._tidy()
+        self._begin()
         workspace = Workspace(
             work_dir=str(self._folder / "work"),
             pulumi_home=str(self._folder / "home"),
@@ -75,9 +76,7 @@ class Stack:
             ),
             pulumi_command=pulumi,
         )
-        stack = AutomationStack(
-            self.name, workspace, StackInitMode.SELECT if self._state.exists() else StackInitMode.CREATE
-        )
+        stack = AutomationStack(self.name, workspace, StackInitMode.SELECT)
         stack.up(
             target=list(targets),
             parallel=len(targets) + 8,
@@ -92,6 +91,13 @@ class Stack:
         """Remove it with everything that it has left on this computer."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _begin(self) -> None:
+        """An empty stack where there is none: what `pulumi stack init` would write, without a start of the program."""
+        if not self._state.exists():
+            self._state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            empty = {"version": 3, "checkpoint": {"stack": f"organization/{PROJECT}/{self.name}"}}
+            self._state.write_text(json.dumps(empty))
+
     def _tidy(self) -> None:
         """Remove the lock of a run that was killed, and the past, which is in our own journal."""
         for name in ("locks", "history", "backups"):
@@ -105,6 +111,7 @@ _SETTINGS: Mapping[str, str] = {
     # The state is written once, at the end: our own journal and the stamps say what was done if that is not reached.
     "PULUMI_EXPERIMENTAL": "true",
     "PULUMI_SKIP_CHECKPOINTS": "true",
+    "GOGC": "400",  # its heap is small: collected as often as Go does by itself, a tenth of the run is that
 }
 
 
