@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import functools
 import posixpath
-import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import CodeType, GeneratorType, TracebackType
 from typing import Any
@@ -187,6 +188,10 @@ class _Compiled(jinja2.BytecodeCache):
 
 
 _COMPILED = _Compiled()
+_NO_SLOTS = Slots("\0")
+_RENDERING: ContextVar[Slots | None] = ContextVar(
+    "_RENDERING", default=None
+)  # those of the file that is being rendered
 
 
 class _Environment(SandboxedEnvironment):
@@ -194,7 +199,6 @@ class _Environment(SandboxedEnvironment):
 
     code_generator_class = _Generator
     intercepted_binops = frozenset(["*", "**"])
-    _slots = Slots("\0")  # those of the file that is being rendered
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         super().__init__(
@@ -208,7 +212,6 @@ class _Environment(SandboxedEnvironment):
             finalize=lambda value: self._slots.shown(value),
         )
         self._files = files
-        self.turn = threading.Lock()
         self.concat = lambda parts: self._slots.combined(parts)  # type: ignore[method-assign]
         self.globals.pop("lipsum")
         for name in _IMPURE:
@@ -220,9 +223,18 @@ class _Environment(SandboxedEnvironment):
             test: Any = self.tests[name]
             self.tests[name] = _strict(name, test)
 
-    def using(self, slots: Slots) -> _Using:
-        """Render with these slots."""
-        return _Using(self, slots)
+    @property
+    def _slots(self) -> Slots:
+        return _RENDERING.get() or _NO_SLOTS
+
+    @contextmanager
+    def using(self, slots: Slots) -> Iterator[None]:
+        """Print through these slots; other threads render with theirs."""
+        before = _RENDERING.set(slots)
+        try:
+            yield
+        finally:
+            _RENDERING.reset(before)
 
     def join_path(self, template: str, parent: str) -> str:
         """A file that another includes: beside it, or by its path in the folder."""
@@ -263,22 +275,6 @@ class _Environment(SandboxedEnvironment):
             return self._slots.lifted(plain, [*arguments, *options.values()])
 
         return lifted
-
-
-class _Using:
-    """While a file is rendered, the environment prints through its slots; one file after the other."""
-
-    def __init__(self, environment: _Environment, slots: Slots) -> None:
-        self._environment = environment
-        self._slots = slots
-
-    def __enter__(self) -> None:
-        self._environment.turn.acquire()
-        self._environment._slots = self._slots
-
-    def __exit__(self, *_: object) -> None:
-        self._environment._slots = Slots("\0")
-        self._environment.turn.release()
 
 
 def _strict(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
