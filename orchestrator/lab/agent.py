@@ -151,6 +151,9 @@ def main() -> None:
     """Usage: agent.py LISTENER_FD."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
+    # What we were started under (nohup, a shell's background) is no choice of the machine's commands.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     # The marks by which the lab's processes are found where there is no process namespace to tell them.
     marks = {name: value for name, value in os.environ.items() if name.startswith("ORCHESTRATOR_LAB")}
     Agent(socket.socket(fileno=descriptor), {**ENVIRONMENT, **marks}).serve()

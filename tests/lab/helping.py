@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import subprocess
@@ -15,8 +14,6 @@ from orchestrator.lab import machines
 from orchestrator.lab.home import Home
 
 REPOSITORY = Path(__file__).parents[2]
-_NEW_USER_NAMESPACE = 0x10000000
-_DROP_FROM_BOUNDING_SET, _CAP_SYS_ADMIN = 24, 21
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -75,35 +72,38 @@ def without_namespaces(argv: Sequence[str], **options: Any) -> subprocess.Comple
     """Runs a program where user namespaces are refused, and mounting too: as in an ordinary container.
 
     It runs in a namespace of its own whose limit of user namespaces is zero; this computer's setting is not touched.
-    Where that is refused already, mounting is all there is to take away.
+    Where they are refused already, mounting is all there is to take away.
     """
-    user, group = os.getuid(), os.getgid()
-    to_parent, to_child = os.pipe(), os.pipe()
-    libc = ctypes.CDLL(None, use_errno=True)
+    # A program of its own: a fork of ours may have threads (gRPC starts them anew), which may not enter a namespace.
+    enter = [sys.executable, "-c", _ENTER, *argv]
+    return subprocess.run(enter, text=True, capture_output=True, timeout=120, **options)
 
-    def enter() -> None:
-        if libc.unshare(_NEW_USER_NAMESPACE) == 0:
-            os.write(to_parent[1], str(os.getpid()).encode())
-            os.read(to_child[0], 1)
-            Path("/proc/sys/user/max_user_namespaces").write_text("0")
-        libc.prctl(_DROP_FROM_BOUNDING_SET, _CAP_SYS_ADMIN, 0, 0, 0)
 
-    mapper = os.fork()  # Popen waits for `enter`, which waits for its maps: somebody else has to write them
-    if mapper == 0:
-        try:
-            os.close(to_parent[1])
-            if child := os.read(to_parent[0], 32).decode():
-                count = 65536 if user == 0 else 1
-                if user:
-                    Path(f"/proc/{child}/setgroups").write_text("deny")
-                Path(f"/proc/{child}/uid_map").write_text(f"{user} {user} {count}")
-                Path(f"/proc/{child}/gid_map").write_text(f"{group} {group} {count}")
-                os.write(to_child[1], b".")
-        finally:
-            os._exit(0)
-    try:
-        return subprocess.run(argv, preexec_fn=enter, text=True, capture_output=True, timeout=120, **options)
-    finally:
-        for descriptor in (*to_parent, *to_child):
-            os.close(descriptor)
-        os.waitpid(mapper, 0)
+_ENTER = """
+import ctypes, os, sys
+from pathlib import Path
+
+NEW_USER_NAMESPACE, DROP_FROM_BOUNDING_SET, CAP_SYS_ADMIN = 0x10000000, 24, 21
+user, group, me = os.getuid(), os.getgid(), os.getpid()
+entered, mapped = os.pipe(), os.pipe()
+if os.fork() == 0:  # whoever enters may not write the maps of its users
+    os.close(entered[1])
+    if os.read(entered[0], 1):
+        count = 65536 if user == 0 else 1
+        if user:
+            Path(f"/proc/{me}/setgroups").write_text("deny")
+        Path(f"/proc/{me}/uid_map").write_text(f"{user} {user} {count}")
+        Path(f"/proc/{me}/gid_map").write_text(f"{group} {group} {count}")
+        os.write(mapped[1], b".")
+    os._exit(0)
+libc = ctypes.CDLL(None)
+os.close(mapped[1])
+if libc.unshare(NEW_USER_NAMESPACE) == 0:
+    os.write(entered[1], b".")
+    assert os.read(mapped[0], 1), "the users could not be mapped"
+    Path("/proc/sys/user/max_user_namespaces").write_text("0")
+os.close(entered[1])
+os.wait()
+libc.prctl(DROP_FROM_BOUNDING_SET, CAP_SYS_ADMIN, 0, 0, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""

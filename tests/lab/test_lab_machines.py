@@ -103,7 +103,11 @@ def test_a_daemon_does_not_hold_up_the_command_that_started_it_and_goes_on(home:
 
 
 def test_a_client_that_goes_away_ends_its_command(home: Home, run: Run):
-    ensure(home, "db-0")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        ensure(home, "db-0")
+    finally:
+        signal.signal(signal.SIGHUP, before)
     null = client.null()
     session = client.start(home.machine("db-0"), ["/bin/sleep", "301"], (null, null, null), env={}, timeout=5)
     os.close(null)
