@@ -23,6 +23,8 @@ from orchestrator.model.values import digest
 from orchestrator.modes.stable.driver import StableDriver
 from orchestrator.modes.stable.reaching import Reach
 from orchestrator.modes.stable.site import StableSite
+from tests.machines import rootfs
+from tests.machines.fleet import Fleet
 
 ESTATE_ID = "11111111-2222-3333-4444-555555555555"
 
@@ -225,3 +227,21 @@ def made(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield Made(driver, unit, settings, home.path)
     finally:
         down(home)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Real machines with systemd; the module's tests are in their network."""
+    if why := rootfs.why_not():
+        pytest.skip(why)
+    with Fleet(tmp_path_factory.mktemp("fleet")) as made, made.entered():
+        yield made
+
+
+def on_machines(root: Path, fleet: Fleet, *names: str) -> Estate:
+    """An estate whose hosts are machines of a fleet, started where they are not running."""
+    made = Estate(root, names)
+    machines = [fleet.machines.get(name) or fleet.start(name) for name in names]
+    over_ssh = {"ansible_connection": "ssh", "orchestrator_state_folder": "/var/lib/orchestrator", "base": ""}
+    made.write_inventory({machine.name: {**over_ssh, **machine.vars} for machine in machines})
+    return made
