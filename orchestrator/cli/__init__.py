@@ -22,6 +22,7 @@ COMMANDS = {
         "plan": "Show what an apply would do, and why.",
         "apply": "Show the plan, ask, and make the changes.",
         "reconcile": "Plan and apply again and again, without asking.",
+        "rollback": "Return a placement to what an earlier run has left.",
         "adopt": "Take over something that exists and was never ours.",
         "forget": "Let go of a unit, which stays as it is.",
         "destroy": "Remove everything, in reverse order.",

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options, yes_option
+from orchestrator.cli.pinning import end_outdated
 from orchestrator.cli.running import DONE, FAILED, IN_PART, carry_out
 from orchestrator.cli.session import Limits, Session, session
 from orchestrator.cli.show_plan import confirm, print_plan
@@ -50,8 +51,12 @@ def converge(
     output: str,
     kind: str,
     planner: Callable[[Scope], Plan] | None = None,
+    agreed: Callable[[], None] = lambda: None,
 ) -> int:
-    """Show a plan, ask, and run it, planning again with `planner` before each wave; the exit code."""
+    """Show a plan, ask, and run it, planning again with `planner` before each wave; the exit code.
+
+    `agreed` is called once nothing forbids going on, before anything is changed.
+    """
     view = make_view(output)
     if output == "json":
         view.started(shown)
@@ -59,10 +64,13 @@ def converge(
         print_plan(shown, output)
     counts = shown.summary()
     if not shown.acting:
+        agreed()
+        end_outdated(it.loaded, it.world.store, {change.address.placement for change in shown.changes})
         return _nothing(view, shown, FAILED if counts["conflict"] else IN_PART if counts["hold"] else DONE, output)
     if not yes and not confirm(shown):
         click.echo("Nothing was changed.", err=True)
         return _nothing(view, shown, FAILED, output)
+    agreed()
     return carry_out(it, shown, view, kind=kind, planner=planner).exit_code
 
 

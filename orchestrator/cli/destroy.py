@@ -10,10 +10,13 @@ import click
 from orchestrator import planning
 from orchestrator.cli.apply import converge
 from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
+from orchestrator.cli.pinning import pinned
 from orchestrator.cli.places import with_vanished_sites
 from orchestrator.cli.session import Limits, Session, session
+from orchestrator.documents.loaded import Loaded
 from orchestrator.errors import UsageError
 from orchestrator.model.change import Plan, Scope
+from orchestrator.state import Store
 
 
 @click.command()
@@ -27,7 +30,7 @@ def destroy(estate: Path | None, limits: Limits, yes: bool, parallel: int, outpu
 
     Asks for the estate's name, or for the one site's. Also cleans up a site whose document is gone: --site name=SITE.
     """
-    with session(estate, limits, parallel=parallel, amend=with_vanished_sites) as it:
+    with session(estate, limits, parallel=parallel, amend=_amended) as it:
 
         def planner(scope: Scope) -> Plan:
             return planning.destroy(it.plan(scope), removable=it.removable)
@@ -36,6 +39,10 @@ def destroy(estate: Path | None, limits: Limits, yes: bool, parallel: int, outpu
         agreed = yes or not shown.acting or _asked(it, shown, output)
         code = converge(it, shown, yes=agreed, output=output, kind="destroy", planner=planner)
     raise SystemExit(code)
+
+
+def _amended(loaded: Loaded, store: Store) -> Loaded:
+    return with_vanished_sites(pinned(loaded, store), store)
 
 
 def _asked(it: Session, shown: Plan, output: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import click
 
+from orchestrator.cli.pinning import end_outdated
 from orchestrator.cli.session import Session
 from orchestrator.cli.views.apply import ApplyView, RunSummary
 from orchestrator.execution.engine import RunResult, execute
@@ -29,9 +30,10 @@ def carry_out(
     """Run a plan that was shown, telling the view; without `stop`, signals end it in good order."""
     started = time.monotonic()
     _end_interrupted(it)
+    end_outdated(it.loaded, it.world.store, {change.address.placement for change in shown.changes})
 
     def go(stop: Stop) -> RunResult:
-        return execute(it.world, shown, planner or it.plan, view, kind=kind, stop=stop)
+        return execute(it.world, shown, planner or it.plan, view, kind=kind, stop=stop, revert=it.revert)
 
     if stop is None:
         stop = Stop()

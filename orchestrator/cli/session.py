@@ -7,12 +7,13 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator import desired, documents, planning
 from orchestrator.cli.drivers import Maker, blueprint_folders, drivers_for
+from orchestrator.cli.pinning import last_good, pinned, with_pins
 from orchestrator.cli.places import remember_places
 from orchestrator.cli.secrets import read_secrets, scrubber
 from orchestrator.desired import Desired, selectors
@@ -21,8 +22,9 @@ from orchestrator.documents.selecting import picks
 from orchestrator.errors import DocumentsError, UsageError
 from orchestrator.execution.look import Sight, look
 from orchestrator.execution.memory import refresh
+from orchestrator.execution.reverting import Back
 from orchestrator.execution.world import World
-from orchestrator.model.address import Address, Mode
+from orchestrator.model.address import Address, Mode, WorkloadKey
 from orchestrator.model.change import Known, Plan, Scope
 from orchestrator.planning.batches import Rollouts
 from orchestrator.state import Store, open_store, state_folder
@@ -71,6 +73,17 @@ class Session:
         for address in planning.gone(made):
             self.world.store.forget(address, None)
         return made
+
+    def revert(self, workload: WorkloadKey) -> Back | str:
+        """Pin a failed workload to its last good revision, and plan it so; why there is none where there is none."""
+        row = last_good(self.loaded, self.world.store, workload)
+        if isinstance(row, str):
+            return row
+        loaded = with_pins(self.loaded, self.world.store, [row])
+        if set(desired.secret_refs(loaded)) - set(self.world.secrets):
+            return f"as run {row.run} left it, it takes secrets that were not read"
+        self.world.store.pin(row)
+        return Back(row.run, replace(self, world=replace(self.world, loaded=loaded)).plan)
 
     def _plan(self, sight: Sight, scope: Scope, adopting: frozenset[Address]) -> Plan:
         sites = reached(self.loaded, scope)
@@ -141,9 +154,12 @@ def session(
     limits: Limits = Limits(),
     *,
     parallel: int = 8,
-    amend: Callable[[Loaded, Store], Loaded] = lambda loaded, store: loaded,
+    amend: Callable[[Loaded, Store], Loaded] = pinned,
 ) -> Iterator[Session]:
-    """Everything a command needs, ended when the block ends. `amend` may change the documents once they are read."""
+    """Everything a command needs, ended when the block ends.
+
+    `amend` changes the documents once they are read: where it is not given, what is pinned stays as it was.
+    """
     loaded = load(estate)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(loaded.root))

@@ -20,4 +20,5 @@ def status(estate: Path | None, limits: Limits, parallel: int, output: str) -> N
     """Show how everything is, site by site. Reads the targets, changes nothing."""
     with session(estate, limits, parallel=parallel) as it:
         plan = it.plan()
-        click.echo(view.render(view.rows(plan, it.world.store.last_runs(), it.world.clock()), output))
+        found = view.rows(plan, it.world.store.last_runs(), it.world.clock())
+        click.echo(view.render(found, output, [pin.row for pin in it.loaded.pins]))

@@ -50,6 +50,11 @@ class Here:
         """The site's name."""
         return self.site.model.metadata.name
 
+    def take_over(self, before: Here, ref: Ref) -> None:
+        """A workload as it was resolved elsewhere; nothing where it was not there."""
+        self.units[ref] = before.units.get(ref, [])
+        self.outputs[ref] = before.outputs.get(ref, {})
+
     def key(self, ref: Ref) -> WorkloadKey:
         """A workload of this placement at this site."""
         return WorkloadKey(self.site_name, self.placement, *ref)

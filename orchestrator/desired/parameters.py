@@ -53,6 +53,11 @@ def secret_refs(loaded: Loaded) -> dict[SecretRef, Source]:
                 for ref, path in _refs(placement, site.model):
                     if ref not in found:
                         found[ref] = placement.at.of(*path)
+    for pin in loaded.pins:
+        for site in sites_of(loaded, pin.placement.model):
+            if pin.row.site in ("", site.model.metadata.name):
+                for ref, path in _refs(pin.placement, site.model):
+                    found.setdefault(ref, pin.placement.at.of(*path))
     return found
 
 

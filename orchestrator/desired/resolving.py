@@ -9,8 +9,9 @@ from orchestrator.desired import agile, stable
 from orchestrator.desired.blueprints import Blueprint, Ref, compile_blueprint, written
 from orchestrator.desired.here import Here
 from orchestrator.desired.parameters import sites_of, values_at
+from orchestrator.desired.pins import pinned_notes
 from orchestrator.desired.templates import Templates, templates_of
-from orchestrator.documents.loaded import Loaded, Written
+from orchestrator.documents.loaded import Loaded, Pin, Written
 from orchestrator.documents.models import SecretRef, Site
 from orchestrator.model.address import Mode
 from orchestrator.model.change import Known
@@ -62,7 +63,7 @@ class Resolver:
             here = self._here(site, placement)
             if here is None:
                 continue
-            notes += self._resolved(here)
+            notes += [*self._resolved(here), *pinned_notes(self.loaded, here.site_name, placement)]
             units += [unit for ref in here.blueprint.order for unit in here.units.get(ref, [])]
             outputs[here.site_name, placement] = _outputs(here)
         wrong = {each for blueprint, _ in self.blueprints.values() for each in blueprint.diagnostics}
@@ -89,13 +90,14 @@ class Resolver:
         for _, placement_name, site in sorted(pairs, key=lambda pair: pair[:2]):
             yield site, placement_name
 
-    def _here(self, site: Written[Site], placement: str) -> Here | None:
-        """A placement at a site, nothing resolved yet; None where its blueprint is wrong."""
-        blueprint, templates = self.blueprint(self.loaded.chosen[placement])
+    def _here(self, site: Written[Site], placement: str, pin: Pin | None = None) -> Here | None:
+        """A placement at a site (as it was when it was pinned), nothing resolved yet; None: its blueprint is wrong."""
+        blueprint, templates = self.blueprint(pin.blueprint if pin else self.loaded.chosen[placement])
         if blueprint.diagnostics:
             return None
         model = blueprint.source.document.model
-        parameters = values_at(model, self.loaded.placements[placement].model, site.model, self.secrets)
+        document = pin.placement if pin else self.loaded.placements[placement]
+        parameters = values_at(model, document.model, site.model, self.secrets)
         place = f"{placement} at {site.model.metadata.name}"
         self.resolved.setdefault(blueprint.label, []).append(place)
 
@@ -111,9 +113,30 @@ class Resolver:
         left_out = [ref for ref in here.blueprint.order if not _included(here, ref)]
         here.included = frozenset(here.blueprint.order) - frozenset(left_out)
         for ref in here.blueprint.order:
-            if ref in here.included and _has_place(here, ref):
+            if ref not in here.included:
+                continue
+            if (before := self._before(here, ref)) is not None:
+                here.take_over(before, ref)
+            elif _has_place(here, ref):
                 (stable if ref[0] == Mode.STABLE else agile).resolve(here, ref)
         return [Note(here.site_name, here.placement, _why(here, ref)) for ref in left_out]
+
+    def _before(self, here: Here, ref: Ref) -> Here | None:
+        """The placement here as it was, where this workload is pinned to that."""
+        for pin in self.loaded.pins:
+            if (pin.row.site, pin.row.placement, pin.row.mode, pin.row.workload) == (
+                here.site_name,
+                here.placement,
+                *ref,
+            ):
+                before = self._here(here.site, here.placement, pin)
+                if before is not None:
+                    before.included = frozenset(before.blueprint.order)
+                    for each in before.blueprint.order:
+                        if _has_place(before, each):
+                            (stable if each[0] == Mode.STABLE else agile).resolve(before, each)
+                return before
+        return None
 
     def _told(self) -> Iterator[Diagnostic]:
         """What was found wrong; with the places, where it is not wrong at all places of the blueprint."""

@@ -44,7 +44,7 @@ class AgileChange(Model):
 
     batches: Sizes = EVERYTHING
     max_failures: Limit = Field(default=0, alias="maxFailures")
-    on_failure: Literal["stop"] = Field(default="stop", alias="onFailure")
+    on_failure: Literal["stop", "rollback"] = Field(default="stop", alias="onFailure")
 
 
 class ChangePolicy(Model):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from orchestrator.documents.models import Blueprint, Estate, Placement, Site
+from orchestrator.model.revision import PinRow
 from orchestrator.model.source import Diagnostic, Source
 
 JsonPath: TypeAlias = tuple[str | int, ...]  # ("spec", "agile", "web", "vars", "dbHost")
@@ -95,12 +96,27 @@ class BlueprintSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """A placement, or one workload of it at one site, that stays as a revision wants it.
+
+    row        what is kept of it
+    placement, blueprint  the revision's documents; `blueprint` is a key of `Loaded.blueprints`
+    """
+
+    row: PinRow
+    placement: Written[Placement]
+    blueprint: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """An estate, whole: what documents.load() returns. With errors among `diagnostics` nothing may be planned.
 
     blueprints  all versions known to the estate and the built-in catalogue, by (name, version)
     chosen      placement name -> key of the blueprint that its `blueprint:` picks (absent where none fits)
     files       the files that hold the estate's documents, relative to its root
+    pins        what stays as it was, whatever the documents say; a pinned placement stands among `placements` as it was
+    unpinned    pins that hold no longer, as the documents have changed
     """
 
     root: Path
@@ -111,3 +127,5 @@ class Loaded:
     chosen: Mapping[str, tuple[str, str]]
     diagnostics: tuple[Diagnostic, ...] = ()
     files: tuple[str, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    unpinned: tuple[PinRow, ...] = ()

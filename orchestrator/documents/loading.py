@@ -35,7 +35,7 @@ def load(root: Path) -> Loaded:
     if not (root / ROOT).is_file():
         hint = "`orchestrator init` makes one"
         raise DocumentsError([Diagnostic(Source(str(root)), f"no estate here: no {ROOT} in this folder", hint)])
-    shelf = _Shelf(root)
+    shelf = Shelf(root)
     shelf.add_all(Walk(root).run())
     estate = shelf.estate()
     built_in = _catalogue()
@@ -47,7 +47,7 @@ def load(root: Path) -> Loaded:
     return replace(loaded, diagnostics=tuple(sorted({*shelf.problems, *built_in.problems})))
 
 
-def _chosen(shelf: _Shelf, blueprints: Mapping[Key, BlueprintSource]) -> dict[str, Key]:
+def _chosen(shelf: Shelf, blueprints: Mapping[Key, BlueprintSource]) -> dict[str, Key]:
     """Which blueprint each placement picks."""
     chosen: dict[str, Key] = {}
     for name, placement in shelf.placements.items():
@@ -59,17 +59,17 @@ def _chosen(shelf: _Shelf, blueprints: Mapping[Key, BlueprintSource]) -> dict[st
     return chosen
 
 
-def _catalogue() -> _Shelf:
+def _catalogue() -> Shelf:
     """The built-in blueprints."""
     place = catalogue()
-    shelf = _Shelf(place or Path("/"), "catalogue:")
+    shelf = Shelf(place or Path("/"), "catalogue:")
     if place is not None:
         shelf.add_all(Walk(place, shelf.prefix).run())
     return shelf
 
 
 @dataclass(slots=True)
-class _Shelf:
+class Shelf:
     """The documents of one tree, by kind and name, and what is wrong with them."""
 
     root: Path

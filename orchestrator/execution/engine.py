@@ -19,6 +19,8 @@ from orchestrator import planning
 from orchestrator.execution.gates import SiteGates, toll_of_machines
 from orchestrator.execution.leases import held_leases
 from orchestrator.execution.memory import remember
+from orchestrator.execution.reverting import Revert, no_revert, to_revert
+from orchestrator.execution.revisions import keep_revisions
 from orchestrator.execution.stop import Stop
 from orchestrator.execution.world import World
 from orchestrator.model.address import Address, Mode, WorkloadKey
@@ -29,6 +31,8 @@ from orchestrator.planning.waves import all_needs
 
 Planner = Callable[[Scope], Plan]
 """Sees and plans again, limited to a scope; the engine calls it once before each wave of each site."""
+
+Settle = Callable[[Change, Outcome], None]
 
 
 class Watcher(Protocol):
@@ -42,6 +46,9 @@ class Watcher(Protocol):
 
     def stopped(self, site: str, why: str) -> None:
         """Nothing more is started at a site."""
+
+    def rolled_back(self, workload: WorkloadKey, run: int, text: str) -> None:
+        """A workload that failed goes back, or is back, to what a run had left (0: it cannot)."""
 
 
 @dataclass
@@ -64,8 +71,17 @@ class RunResult:
         )
 
 
-def execute(world: World, shown: Plan, planner: Planner, watcher: Watcher, *, kind: str, stop: Stop) -> RunResult:
-    """Make the changes of a plan that was shown.
+def execute(
+    world: World,
+    shown: Plan,
+    planner: Planner,
+    watcher: Watcher,
+    *,
+    kind: str,
+    stop: Stop,
+    revert: Revert = no_revert,
+) -> RunResult:
+    """Make the changes of a plan that was shown; `revert` is asked for workloads that are to go back where they fail.
 
     Raises LeaseHeldError, before anything is changed, where somebody else is applying to one of its sites.
     """
@@ -75,7 +91,9 @@ def execute(world: World, shown: Plan, planner: Planner, watcher: Watcher, *, ki
     try:
         with held_leases(world, sites, run) as leases:
             gates = SiteGates(shown)
-            site_runs = [_SiteRun(world, shown, planner, watcher, leases[site], stop, result, gates) for site in sites]
+            site_runs = [
+                _SiteRun(world, shown, planner, watcher, leases[site], stop, result, gates, revert) for site in sites
+            ]
             # In order of their names, in which batches are made: a site waits only for some that began before it.
             with ThreadPoolExecutor(max_workers=max(1, min(world.parallel, len(sites)))) as pool, _ended_at_once(world):
                 for done in [pool.submit(site_run.go) for site_run in site_runs]:
@@ -84,6 +102,7 @@ def execute(world: World, shown: Plan, planner: Planner, watcher: Watcher, *, ki
         _end(world, result, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     result.tally = sum((driver.spent() for driver in world.drivers.values()), Tally())
+    keep_revisions(world, shown, result.outcomes, run)
     _end(world, result, _verdict(result, stop))
     return result
 
@@ -122,6 +141,7 @@ class _SiteRun:
         stop: Stop,
         result: RunResult,
         gates: SiteGates,
+        revert: Revert,
     ) -> None:
         self.world = world
         self.site = lease.site
@@ -132,6 +152,8 @@ class _SiteRun:
         self.stop = stop
         self.result = result
         self.gates = gates
+        self.revert = revert
+        self.reverted: dict[WorkloadKey, int] = {}
         self.attempted: set[Address] = set()
         self.lock = threading.Lock()
 
@@ -153,6 +175,8 @@ class _SiteRun:
             self._hold_what_is_gone_from_sight(now)
             wave = self._next_wave(now)
             self._run_wave(wave)
+            for workload in to_revert(now, wave, self.result.outcomes):
+                self._go_back(workload)
             left = self._left(now)
             self.gates.end(self.site, self.result.outcomes, left=left, broken=False)
             if not left:
@@ -194,6 +218,30 @@ class _SiteRun:
             left = self._may_begin(now)
         return []
 
+    def _go_back(self, workload: WorkloadKey) -> None:
+        """Make a workload as its last good revision wants it, what the failed one has made more taken away again."""
+        back = self.revert(workload) if not self.stop.asked else "asked to stop"
+        if isinstance(back, str):
+            self.watcher.rolled_back(workload, 0, f"not rolled back: {back}")
+            return
+        self.reverted[workload] = back.run
+        self.watcher.rolled_back(workload, back.run, f"rolling back to run {back.run}")
+        scope = Scope(sites=frozenset({self.site}), targets=(str(workload),))
+        tried: dict[Address, Result] = {}
+
+        def settled(change: Change, outcome: Outcome) -> None:
+            tried[change.address] = outcome.result
+            self.watcher.outcome(change, outcome)
+
+        while left := [c for c in back.planner(scope).acting if c.address not in tried]:
+            first = min(change.wave for change in left)
+            wave = [replace(c, reason=f"back to run {back.run}: {c.reason}") for c in left if c.wave == first]
+            self._run_group(wave, settled)
+            if set(tried.values()) != {Result.DONE}:
+                self.watcher.rolled_back(workload, 0, f"could not be rolled back whole to run {back.run}")
+                return
+        self.watcher.rolled_back(workload, back.run, f"is back at run {back.run}")
+
     def _may_begin(self, now: Plan) -> list[Change]:
         """What is left, without what waits for sites of an earlier batch and what needs that."""
         left = self._left(now)
@@ -213,6 +261,8 @@ class _SiteRun:
     def _forbidden(self, change: Change, now: Plan) -> bool:
         if (failed := self._what_failed(change, now)) is not None:
             why = f"not started: {failed.label} is not done"
+        elif run := self.reverted.get(change.address.workload_key):
+            why = f"not started: its workload was rolled back to run {run}"
         elif closed := self.gates.why_closed(change) or self._too_many_failed(change, now):
             why = closed
         elif change.action == Action.LATER:
@@ -250,9 +300,9 @@ class _SiteRun:
             for done in [pool.submit(self._run_group, changes) for changes in groups]:
                 done.result()
 
-    def _run_group(self, changes: Sequence[Change]) -> None:
+    def _run_group(self, changes: Sequence[Change], settle: Settle | None = None) -> None:
         """One workload's changes of one wave through its driver: intent, then action, then what became of it."""
-        store = self.world.store
+        store, settle = self.world.store, settle or self._settle
         with store.together():
             steps = {c.address: store.intend(self.result.run, replace(c, reason=c.why), self.lease) for c in changes}
         by_address = {change.address: change for change in changes}
@@ -261,11 +311,11 @@ class _SiteRun:
             with store.together():
                 remember(self.world, change, outcome, self.result.run, self.lease)
                 store.finish(steps[change.address], outcome, self.lease)
-            self._settle(change, outcome)
+            settle(change, outcome)
         for address, change in by_address.items():
             lost = Outcome(address, Result.INTERRUPTED, "the driver ended before this step did")
             store.finish(steps[address], lost, self.lease)
-            self._settle(change, lost)
+            settle(change, lost)
 
     def _outcomes(self, changes: Sequence[Change]) -> Iterator[Outcome]:
         """The driver's; of what is only forgotten and is not to be seen, our record is all there is."""

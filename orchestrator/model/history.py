@@ -24,7 +24,7 @@ class StepRow:
 class RunRow:
     """One run. Times are seconds since the epoch; `ended` and `result` are empty while it is under way.
 
-    kind    `apply`, `adopt`, `forget`, `destroy` or `reconcile`
+    kind    `apply`, `rollback`, `adopt`, `forget`, `destroy` or `reconcile`
     result  `done`, `failed` or `interrupted` (its process was killed, or it was asked to stop)
     counts  how many steps ended which way
     """

@@ -26,7 +26,7 @@ class Rollout:
 
     batches       the size of each batch: a number, or a percentage as `25%`; the last one is repeated
     max_failures  how many may fail before no further batch is begun
-    on_failure    `stop`
+    on_failure    `stop`; agile: or `rollback`, to what was last good
     sites         all sites that the placement picks, by name
     source        where it is written
     """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.dialects.sqlite import Insert, insert
 
-HEAD = "0002"
+HEAD = "0003"
 
 metadata = MetaData()
 
@@ -92,6 +92,47 @@ places = Table(
     metadata,
     Column("site", Text, primary_key=True),
     Column("data", JSON, nullable=False),
+)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("data", JSON, nullable=False),
+)
+
+goods = Table(
+    "goods",
+    metadata,
+    Column("good", Integer, primary_key=True, autoincrement=True),
+    Column("run", Integer, ForeignKey("runs.run", ondelete="CASCADE"), nullable=False),
+    Column("site", Text, nullable=False),
+    Column("placement", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("workload", Text, nullable=False),
+    Column("revision", Text, ForeignKey("revisions.digest"), nullable=False),
+    Index("goods_placement", "placement", "run"),
+)
+
+pins = Table(
+    "pins",
+    metadata,
+    Column("placement", Text, primary_key=True),
+    Column("site", Text, primary_key=True),  # empty, as mode and workload: the whole placement
+    Column("mode", Text, primary_key=True),
+    Column("workload", Text, primary_key=True),
+    Column("run", Integer, nullable=False),
+    Column("revision", Text, ForeignKey("revisions.digest"), nullable=False),
+    Column("documents", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("why", Text, nullable=False),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +13,15 @@ from typing import Any, Self
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from orchestrator.errors import UsageError
-from orchestrator.model.address import Address
+from orchestrator.model.address import Address, WorkloadKey
 from orchestrator.model.change import Change, Plan
 from orchestrator.model.history import RunRow
 from orchestrator.model.outcome import Lease, Outcome
 from orchestrator.model.record import Record
+from orchestrator.model.revision import Good, PinRow, Revision
 from orchestrator.model.values import masked
 from orchestrator.planning import saved
-from orchestrator.state import journal, leases, schema
+from orchestrator.state import journal, leases, revisions, schema
 from orchestrator.state.database import Database, state_folder
 
 _PUT_RECORD, _PUT_LOG = schema.put(schema.records), schema.put(schema.logs)
@@ -57,6 +58,10 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    def now(self) -> float:
+        """The time by the store's clock, in seconds since the epoch."""
+        return self._clock()
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -185,6 +190,43 @@ class Store:
         )
         with self._database.reading() as connection:
             return connection.execute(query.limit(1)).scalar()
+
+    # revisions and pins
+
+    def keep(self, run: int, revision: Revision, workloads: Iterable[WorkloadKey]) -> None:
+        """Keep what a placement was resolved from, and which workloads a run has left as it wants them."""
+        with self._database.writing() as connection:
+            revisions.keep(connection, run, revision, workloads)
+
+    def goods(self, placement: str, *, whole: bool = False) -> list[Good]:
+        """What was left as a revision of a placement wanted it, newest first; `whole`: only by runs that were done."""
+        with self._database.reading() as connection:
+            return revisions.goods(connection, placement, whole=whole)
+
+    def revision(self, digest: str) -> Mapping[str, Any]:
+        """A revision's data, as `Revision.data`. Raises StateError where it is not kept."""
+        with self._database.reading() as connection:
+            return revisions.revision_data(connection, digest)
+
+    def content(self, digest: str) -> bytes:
+        """The content of a file of a revision. Raises StateError where it is not kept."""
+        with self._database.reading() as connection:
+            return revisions.content(connection, digest)
+
+    def pin(self, row: PinRow) -> None:
+        """Let a placement, or a workload of it at a site, stay at a revision; a placement's pin replaces its others."""
+        with self._database.writing() as connection:
+            revisions.pin(connection, row)
+
+    def unpin(self, placement: str) -> None:
+        """End all pins of a placement."""
+        with self._database.writing() as connection:
+            revisions.unpin(connection, placement)
+
+    def pins(self) -> list[PinRow]:
+        """All pins."""
+        with self._database.reading() as connection:
+            return revisions.pins(connection)
 
     # leases
 

@@ -49,7 +49,7 @@ def test_status_counts_each_mode_and_says_when_it_was_seen() -> None:
 
 def test_status_of_nothing_says_so() -> None:
     assert "no placement picks a site" in status.render([], "table")
-    assert json.loads(status.render([], "json")) == {"placements": []}
+    assert json.loads(status.render([], "json")) == {"placements": [], "pins": []}
 
 
 def drifted_plan() -> object:

@@ -11,9 +11,10 @@ from typing import Any, cast
 
 from orchestrator import planning
 from orchestrator.execution.engine import Planner, RunResult, execute
+from orchestrator.execution.reverting import Revert, no_revert
 from orchestrator.execution.stop import Stop
 from orchestrator.execution.world import World
-from orchestrator.model.address import Address, Mode
+from orchestrator.model.address import Address, Mode, WorkloadKey
 from orchestrator.model.change import Action, Change, Plan, Scope
 from orchestrator.model.observation import Absent, Observation, Observed, Present, Tally
 from orchestrator.model.outcome import Lease, Outcome, Progress, Report, Result
@@ -149,6 +150,7 @@ class Told:
         self.outcomes: dict[str, Outcome] = {}
         self.stops: dict[str, str] = {}
         self.words: dict[str, list[str]] = {}
+        self.backs: list[tuple[str, int, str]] = []
 
     def progress(self, progress: Progress) -> None:
         self.words.setdefault(str(progress.address), []).append(progress.text)
@@ -158,6 +160,9 @@ class Told:
 
     def stopped(self, site: str, why: str) -> None:
         self.stops[site] = why
+
+    def rolled_back(self, workload: WorkloadKey, run: int, text: str) -> None:
+        self.backs.append((str(workload), run, text))
 
 
 class Bench:
@@ -173,7 +178,13 @@ class Bench:
         self.told = Told()
         self.stop = Stop()
         world = SimpleNamespace(
-            drivers=self.targets, store=self.store, parallel=4, holder="me", clock=lambda: 0.0, sites=frozenset(sites)
+            drivers=self.targets,
+            store=self.store,
+            parallel=4,
+            holder="me",
+            clock=lambda: 0.0,
+            sites=frozenset(sites),
+            loaded=SimpleNamespace(pins=(), chosen={}),
         )
         self.world = cast(World, world)
 
@@ -195,8 +206,9 @@ class Bench:
             rollouts=self.rollouts,
         )
 
-    def run(self, shown: Plan | None = None, planner: Planner | None = None) -> RunResult:
-        return execute(self.world, shown or self.plan(), planner or self.plan, self.told, kind="apply", stop=self.stop)
+    def run(self, shown: Plan | None = None, planner: Planner | None = None, revert: Revert = no_revert) -> RunResult:
+        shown, planner = shown or self.plan(), planner or self.plan
+        return execute(self.world, shown, planner, self.told, kind="apply", stop=self.stop, revert=revert)
 
     @property
     def steps(self) -> list[tuple[str, str]]:

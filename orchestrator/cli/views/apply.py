@@ -18,7 +18,7 @@ from typing import Any, Protocol, TextIO
 
 from orchestrator.cli.views import text as t
 from orchestrator.cli.views.plan import SYMBOLS, plan_data
-from orchestrator.model.address import Address
+from orchestrator.model.address import Address, WorkloadKey
 from orchestrator.model.change import Action, Change, Plan, in_order
 from orchestrator.model.observation import Tally
 from orchestrator.model.outcome import Outcome, Progress, Result
@@ -75,6 +75,9 @@ class ApplyView(Protocol):
 
     def stopped(self, site: str, why: str) -> None:
         """Nothing more is started at a site."""
+
+    def rolled_back(self, workload: WorkloadKey, run: int, text: str) -> None:
+        """A workload that failed goes back, or is back, to what a run had left (0: it cannot)."""
 
     def finished(self, summary: RunSummary) -> None:
         """The run has ended."""
@@ -154,6 +157,10 @@ class JsonView:
         """`{"event": "stopped", "site", "why"}`"""
         self._event("stopped", {"site": site, "why": why})
 
+    def rolled_back(self, workload: WorkloadKey, run: int, text: str) -> None:
+        """`{"event": "rollback", "workload", "site", "run", "text"}`"""
+        self._event("rollback", {"workload": str(workload), "site": workload.site, "run": run or None, "text": text})
+
     def finished(self, summary: RunSummary) -> None:
         """`{"event": "result", "run", "counts", "seconds", "stopped", "exit_code", ...}`, always the last of a run."""
         data = {
@@ -213,6 +220,15 @@ class PlainView:
         """Says why nothing more is started at a site."""
         with self._lock:
             self._write(f"{t.painted(HELD, t.RED, self.colour)} {t.clean(site)}  stopped: {t.clean(why)}")
+
+    def rolled_back(self, workload: WorkloadKey, run: int, text: str) -> None:
+        """Says that a workload goes back, and that it is back."""
+        style = t.YELLOW if run else t.RED
+        name = f"{workload.placement} {workload.mode} {workload.workload}"
+        with self._lock:
+            self._write(
+                f"{t.painted(HELD, style, self.colour)} {t.clean(workload.site)}  {t.clean(name)}  {t.clean(text)}"
+            )
 
     def finished(self, summary: RunSummary) -> None:
         """What was held, the sum, and what a person can do now."""

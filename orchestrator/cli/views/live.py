@@ -13,7 +13,7 @@ from rich.text import Text
 
 from orchestrator.cli.views import text as t
 from orchestrator.cli.views.apply import PlainView, RunSummary
-from orchestrator.model.address import Address
+from orchestrator.model.address import Address, WorkloadKey
 from orchestrator.model.change import Change, Plan
 from orchestrator.model.outcome import Outcome, Progress
 
@@ -58,6 +58,10 @@ class LiveView:
     def stopped(self, site: str, why: str) -> None:
         """Becomes a line."""
         self._lines.stopped(site, why)
+
+    def rolled_back(self, workload: WorkloadKey, run: int, text: str) -> None:
+        """Becomes a line."""
+        self._lines.rolled_back(workload, run, text)
 
     def finished(self, summary: RunSummary) -> None:
         """The display ends where no other run is under way."""

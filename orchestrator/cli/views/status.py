@@ -14,6 +14,7 @@ from orchestrator.model.address import Mode
 from orchestrator.model.change import Action, Change, Plan
 from orchestrator.model.history import RunRow
 from orchestrator.model.observation import Unreachable
+from orchestrator.model.revision import PinRow
 from orchestrator.timetext import ago
 
 _HEAD = ("SITE", "PLACEMENT", "STABLE", "AGILE", "LAST RUN", "SEEN")
@@ -63,13 +64,20 @@ def rows(plan: Plan, last_runs: Mapping[str, RunRow], now: float) -> list[Status
     ]
 
 
-def render(found: Sequence[StatusRow], output: str) -> str:
-    """The rows as `table` or `json`."""
+def render(found: Sequence[StatusRow], output: str, pins: Sequence[PinRow] = ()) -> str:
+    """The rows as `table` or `json`, and what is pinned."""
     if output == "json":
-        return json.dumps(status_data(found), ensure_ascii=False)
+        return json.dumps({**status_data(found), "pins": [_pin_data(pin) for pin in pins]}, ensure_ascii=False)
     if not found:
         return "Nothing is placed anywhere: no placement picks a site."
-    return t.table(_HEAD, [_cells(row) for row in found])
+    places = [f"{pin.site}  {pin.placement}" if pin.site else pin.placement for pin in pins]
+    told = [t.clean(f"{place}  {pin.told}") for place, pin in zip(places, pins, strict=True)]
+    return "\n".join([t.table(_HEAD, [_cells(row) for row in found]), *told])
+
+
+def _pin_data(pin: PinRow) -> dict[str, Any]:
+    whole = {"placement": pin.placement, "run": pin.run, "since": time_text(pin.since), "why": pin.why}
+    return {**whole, "site": pin.site or None, "mode": pin.mode or None, "workload": pin.workload or None}
 
 
 def status_data(found: Sequence[StatusRow]) -> dict[str, Any]:

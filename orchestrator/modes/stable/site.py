@@ -47,7 +47,8 @@ def why_not_removable(root: Path, folders: Mapping[str, Path]) -> Callable[[Mapp
 def remove_playbook(root: Path, folders: Mapping[str, Path], spec: Mapping[str, Any]) -> tuple[Path, Path] | None:
     """The blueprint's folder and the playbook in it that undoes a configuration; None where it is not there."""
     label, name = str(spec.get("label") or ""), str(spec.get("remove") or "")
-    folder = folders.get(label) or root / label
+    plain = label.rpartition("@run-")[0] or label  # of a revision that is not at hand: as the blueprint is now
+    folder = folders.get(label) or folders.get(plain) or root / plain
     playbook = folder / name
     if not label or not name or not playbook.is_file() or not playbook.resolve().is_relative_to(folder.resolve()):
         return None
