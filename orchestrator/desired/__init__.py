@@ -8,7 +8,8 @@ language.py      CEL: compiling and computing; names.py what it may refer to, tr
 parameters.py    defaults, values, overrides, secrets
 stable.py        machines (machines.py) and configurations (configured_files.py)
 rollouts.py      how placements want to be changed
-agile.py         objects: manifests.py, templates.py (Jinja2), placeholders.py (secrets and unknowns in them)
+agile.py         objects (objects.py) of what a workload has as its source (sources.py): manifests.py, templates.py
+                 (Jinja2), placeholders.py (secrets and unknowns in them)
 selectors.py     label selectors of the command line
 """
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from orchestrator.desired import manifests
+from orchestrator.desired import objects
 from orchestrator.desired.blueprints import Agile, Ref
 from orchestrator.desired.here import Here
-from orchestrator.desired.kept import frozen
-from orchestrator.desired.manifests import Manifest
+from orchestrator.desired.objects import Manifest
+from orchestrator.desired.sources import SOURCES, Asked
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.source import Diagnostic
 from orchestrator.model.unit import Unit
@@ -16,28 +16,34 @@ from orchestrator.model.values import Secret, Unknown
 def resolve(here: Here, ref: Ref) -> None:
     """The workload's objects, units and outputs."""
     workload = here.blueprint.agile[ref[1]]
-    lookup = here.lookup(ref)
     namespace = _namespace(here, ref, workload)
     if namespace is None:
         return
-    variables = {name: each.value(lookup, here.report) for name, each in workload.vars.items()}
-    folder = here.blueprint.source.folder
-    files = manifests.files_of(folder, workload.model.manifests)
-
-    def report(diagnostic: Diagnostic) -> None:
+    found, wrong = _objects(here, ref, workload, namespace)
+    for diagnostic in wrong:
         here.partial.add(ref[1])
         here.report(diagnostic)
-
-    def made() -> tuple[list[Manifest], list[Diagnostic]]:
-        told: list[Diagnostic] = []
-        return manifests.objects(folder, files, here.templates, variables, namespace, told.append), told
-
-    found, wrong = here.templates.kept.of((tuple(files), namespace, frozen(variables)), made)
-    for diagnostic in wrong:
-        report(diagnostic)
     here.objects[ref[1]] = found
     here.units[ref] = _units(here, ref, workload, found, namespace)
+    lookup = here.lookup(ref)
     here.outputs[ref] = {name: each.value(lookup, here.report) for name, each in workload.outputs.items()}
+
+
+def _objects(here: Here, ref: Ref, workload: Agile, namespace: str) -> tuple[list[Manifest], list[Diagnostic]]:
+    """What its source makes, and what is wrong with it; kept for what it is made from."""
+    recipe = SOURCES[workload.model.source](Asked(here, ref, workload, namespace))
+    before = frozenset(here.cluster_kinds)
+
+    def made() -> tuple[list[Manifest], list[Diagnostic], set[str]]:
+        told: list[Diagnostic] = []
+        kinds = set(before)
+        documents = recipe.make(told.append)
+        return objects.objects_of(documents, namespace, told.append, kinds), told, kinds
+
+    key = (workload.model.source, recipe.key, namespace, before)
+    found, wrong, kinds = here.templates.kept.of(key, made)
+    here.cluster_kinds |= kinds
+    return found, wrong
 
 
 def _namespace(here: Here, ref: Ref, workload: Agile) -> str | None:
@@ -47,7 +53,7 @@ def _namespace(here: Here, ref: Ref, workload: Agile) -> str | None:
         if value != Unknown("string"):
             here.report(Diagnostic(source, "`namespace` must be known and plain", "it is a part of what objects are"))
         return None
-    if not manifests.is_namespace(str(value)):
+    if not objects.is_namespace(str(value)):
         hint = "it has lower-case letters, digits and `-`, at most 63"
         here.report(Diagnostic(source, f"`{str(value)[:80]}` is not a namespace's name", hint))
         return None

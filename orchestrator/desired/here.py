@@ -9,8 +9,8 @@ from typing import Any
 from orchestrator.desired.blueprints import Agile, Blueprint, Ref, Stable, written
 from orchestrator.desired.language import Failed
 from orchestrator.desired.machines import Machine
-from orchestrator.desired.manifests import Manifest
 from orchestrator.desired.names import Reference
+from orchestrator.desired.objects import Manifest
 from orchestrator.desired.templates import Templates
 from orchestrator.documents.loaded import Written
 from orchestrator.documents.models import Site
@@ -27,7 +27,8 @@ class Here:
     """Filled workload by workload, each after those that it needs.
 
     included   the workloads that `when` lets run here
-    partial    agile workloads of which some manifests are wrong
+    partial    agile workloads of which some objects are wrong
+    cluster_kinds  custom kinds without a namespace, from the definitions among the objects so far
     outputs    missing where a workload could not be resolved; they are unknown then, which is no further error
     """
 
@@ -42,6 +43,7 @@ class Here:
     machines: dict[str, list[Machine]] = field(default_factory=dict)
     objects: dict[str, list[Manifest]] = field(default_factory=dict)
     partial: set[str] = field(default_factory=set)
+    cluster_kinds: set[str] = field(default_factory=set)
     outputs: dict[Ref, dict[str, Value]] = field(default_factory=dict)
     units: dict[Ref, list[Unit]] = field(default_factory=dict)
 

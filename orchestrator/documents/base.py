@@ -21,6 +21,6 @@ def exactly_one(model: BaseModel, *fields: str) -> None:
     names = {info.alias or name: name for name, info in type(model).model_fields.items()}
     given = [field for field in fields if getattr(model, names[field]) not in (None, (), False)]
     if len(given) != 1:
-        wanted = ", ".join(f"`{field}`" for field in fields[:-1]) + f" and `{fields[-1]}`"
+        wanted = " and ".join(filter(None, (", ".join(f"`{field}`" for field in fields[:-1]), f"`{fields[-1]}`")))
         has = f"it has {' and '.join(f'`{field}`' for field in given)}" if given else "it has none of them"
         raise PydanticCustomError("exactly_one", "needs exactly one of {wanted}; {has}", {"wanted": wanted, "has": has})

@@ -201,17 +201,30 @@ class StableWorkload(Model):
     protect: bool = False
 
 
+AGILE_SOURCES = ("manifests",)  # what objects come from: a workload has exactly one of them
+
+
 class AgileWorkload(Model):
-    """Kubernetes objects."""
+    """Kubernetes objects, from exactly one source."""
 
     namespace: Expression = "default"
-    manifests: Annotated[tuple[Text, ...], Items(False), Field(min_length=1)]
+    manifests: Annotated[tuple[Text, ...], Items(False)] = ()
     vars: dict[Identifier, Any] = Field(default_factory=dict)
     outputs: dict[Identifier, Output] = Field(default_factory=dict)
     timeout: Duration = "5m"  # for becoming ready
     when: Condition = True
     after: Annotated[tuple[str, ...], Items(False)] = ()
     protect: bool = False
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, *AGILE_SOURCES)
+        return self
+
+    @property
+    def source(self) -> str:
+        """The key of its source."""
+        return next(key for key in AGILE_SOURCES if getattr(self, key))
 
 
 class BlueprintMetadata(Model):
