@@ -22,7 +22,7 @@ from orchestrator.planning import drifted
 @output_option("table", "json", "name")
 def drift(estate: Path | None, limits: Limits, detailed_exitcode: bool, parallel: int, output: str) -> None:
     """Show what is not as it was left, and who changed it where that is known. Changes nothing."""
-    with session(estate, limits, parallel=parallel) as it:
+    with session(estate, limits, parallel=parallel, refresh=True) as it:
         found = drifted(it.plan())
         click.echo(view.render(found, output))
     if not detailed_exitcode:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
+
+from orchestrator import desired
 from orchestrator.cli.secrets import read_secret
 from orchestrator.documents.loaded import Loaded, Written
-from orchestrator.documents.models import Cluster, SecretRef, Site
+from orchestrator.documents.models import Cluster, SecretRef, Site, SiteStable
+from orchestrator.documents.providers import provider_at, settings_of
 from orchestrator.errors import DocumentsError
 from orchestrator.model.address import Mode
 from orchestrator.model.source import Diagnostic
+from orchestrator.model.values import Secret, Value
 from orchestrator.modes.driver import Driver
 
 NO_LAB = "the lab is not running: orchestrator lab up"
@@ -35,6 +40,8 @@ class Maker:
     scratch: Path
     scrub: Callable[[str], str]
     stack: ExitStack
+    secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
+    refresh: bool = False
 
     @property
     def estate(self) -> tuple[str, str]:
@@ -99,9 +106,19 @@ def _stable(
             scrub=maker.scrub,
             inventory=paths.get(name),
             folders=blueprint_folders(loaded),
+            settings=_settings(maker, stable),
+            refresh=maker.refresh,
+            say=lambda line: click.echo(line, err=True),
         )
         drivers[name, Mode.STABLE] = StableDriver(site, worker)
     return drivers, inventory.read(worker, paths)
+
+
+def _settings(maker: Maker, stable: SiteStable) -> dict[str, Value]:
+    """What the provider of a site's machines is told, secrets in place; the provider of a vanished site may be gone."""
+    provider, _ = provider_at(maker.loaded.root, stable.provider)
+    given = settings_of(provider, stable.settings) if provider else stable.settings
+    return {name: desired.with_secrets(value, maker.secrets) for name, value in given.items()}
 
 
 def blueprint_folders(loaded: Loaded) -> dict[str, Path]:

@@ -154,11 +154,13 @@ def session(
     limits: Limits = Limits(),
     *,
     parallel: int = 8,
+    refresh: bool = False,
     amend: Callable[[Loaded, Store], Loaded] = pinned,
 ) -> Iterator[Session]:
     """Everything a command needs, ended when the block ends.
 
     `amend` changes the documents once they are read: where it is not given, what is pinned stays as it was.
+    With `refresh` machine providers are asked even where all hosts answer.
     """
     loaded = load(estate)
     with ExitStack() as stack:
@@ -167,7 +169,7 @@ def session(
         loaded = amend(loaded, store)
         scope = scope_of(loaded, limits)
         secrets = read_secrets(desired.secret_refs(loaded), loaded.root)
-        maker = Maker(loaded, state_folder(loaded.root), scrubber(secrets.values()), stack)
+        maker = Maker(loaded, state_folder(loaded.root), scrubber(secrets.values()), stack, secrets, refresh)
         reach = drivers_for(maker, reached(loaded, scope))
         world = World(
             loaded=loaded,

@@ -43,7 +43,7 @@ class Stable:
     path: JsonPath
     when: Field
     count: Field
-    machine: Mapping[str, Field]  # cpu, memory, disk, image; those that are written
+    machine: Mapping[str, Field]  # cpu, memory, disk, image, disks, networks, cloudInit; those that are written
     labels: Mapping[str, Field]
     vars: Mapping[str, Field]
     ready: tuple[ReadyCheck, ...]
@@ -146,11 +146,19 @@ def _stable(compiler: Compiler, name: str, model: StableWorkload) -> Stable:
 
 
 def _machine(compiler: Compiler, path: JsonPath, model: Machines) -> dict[str, Field]:
-    types = {"cpu": "integer", "memory": "string", "disk": "string", "image": "string"}
-    given = {key: getattr(model, key) for key in types}
+    disks = {name: {"size": disk.size, "keep": disk.keep} for name, disk in model.disks.items()}
+    given: dict[str, tuple[Any, str]] = {
+        "cpu": (model.cpu, "integer"),
+        "memory": (model.memory, "string"),
+        "disk": (model.disk, "string"),
+        "image": (model.image, "string"),
+        "disks": (disks or None, "map"),
+        "networks": (list(model.networks) or None, "list"),
+        "cloudInit": (model.cloud_init, "string"),
+    }
     return {
-        key: compiler.field((*path, key), value, types[key], names.WORKLOAD)
-        for key, value in given.items()
+        key: compiler.field((*path, key), value, kind, names.WORKLOAD)
+        for key, (value, kind) in given.items()
         if value is not None
     }
 

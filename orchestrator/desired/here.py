@@ -14,6 +14,7 @@ from orchestrator.desired.objects import Manifest
 from orchestrator.desired.templates import Templates
 from orchestrator.documents.loaded import Written
 from orchestrator.documents.models import Site
+from orchestrator.documents.providers import Provider
 from orchestrator.documents.validation import did_you_mean, one_of
 from orchestrator.model.address import Address, Mode, WorkloadKey
 from orchestrator.model.change import Known
@@ -26,6 +27,7 @@ from orchestrator.model.values import Unknown, Value
 class Here:
     """Filled workload by workload, each after those that it needs.
 
+    provider   how machines are had here
     included   the workloads that `when` lets run here
     partial    agile workloads of which some objects are wrong
     cluster_kinds  custom kinds without a namespace, from the definitions among the objects so far
@@ -39,6 +41,7 @@ class Here:
     known: Known
     templates: Templates
     report: Callable[[Diagnostic], None]
+    provider: Provider | None = None
     included: frozenset[Ref] = frozenset()
     machines: dict[str, list[Machine]] = field(default_factory=dict)
     objects: dict[str, list[Manifest]] = field(default_factory=dict)

@@ -40,12 +40,12 @@ def values_at(
     for name, parameter in blueprint.spec.parameters.items():
         value = written[name][1] if name in written else parameter.default
         is_secret = parameter.type == "secret"
-        found[name] = Unknown(parameter.type, secret=is_secret) if value is None else _resolved(value, secrets)
+        found[name] = Unknown(parameter.type, secret=is_secret) if value is None else with_secrets(value, secrets)
     return found
 
 
 def secret_refs(loaded: Loaded) -> dict[SecretRef, Source]:
-    """Every secret that some placement uses at some site, and where it is first named."""
+    """Every secret that some placement uses at some site, or a site by itself, and where it is first named."""
     found: dict[SecretRef, Source] = {}
     for name, placement in sorted(loaded.placements.items()):
         if name in loaded.chosen:
@@ -58,6 +58,10 @@ def secret_refs(loaded: Loaded) -> dict[SecretRef, Source]:
             if pin.row.site in ("", site.model.metadata.name):
                 for ref, path in _refs(pin.placement, site.model):
                     found.setdefault(ref, pin.placement.at.of(*path))
+    for site in loaded.sites.values():
+        if site.model.spec.stable is not None:
+            for ref, path in _nested(("spec", "stable", "settings"), site.model.spec.stable.settings):
+                found.setdefault(ref, site.at.of(*path))
     return found
 
 
@@ -87,12 +91,12 @@ def _reference(value: Any) -> SecretRef | None:
         return None
 
 
-def _resolved(value: Any, secrets: Mapping[SecretRef, Secret]) -> Value:
+def with_secrets(value: Any, secrets: Mapping[SecretRef, Secret]) -> Value:
     """The value with references replaced by the secrets themselves."""
     if (ref := _reference(value)) is not None:
         return secrets.get(ref, Unknown("secret", secret=True))
     if isinstance(value, dict):
-        return {key: _resolved(inner, secrets) for key, inner in value.items()}
+        return {key: with_secrets(inner, secrets) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_resolved(inner, secrets) for inner in value]
+        return [with_secrets(inner, secrets) for inner in value]
     return value  # type: ignore[no-any-return]

@@ -106,7 +106,9 @@ class Resolver:
             if place not in found:
                 found.append(place)
 
-        return Here(site, placement, blueprint, parameters, self.known, templates, report)
+        machines = site.model.spec.stable
+        provider = self.loaded.providers.get(machines.provider) if machines else None
+        return Here(site, placement, blueprint, parameters, self.known, templates, report, provider)
 
     def _resolved(self, here: Here) -> list[Note]:
         """Resolve all workloads here, and say which are left out."""

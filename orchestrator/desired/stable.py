@@ -9,6 +9,7 @@ from orchestrator.desired import configured_files
 from orchestrator.desired.blueprints import Ref, Stable
 from orchestrator.desired.fields import Field
 from orchestrator.desired.here import Here
+from orchestrator.desired.machine_inputs import wrong_inputs
 from orchestrator.desired.machines import Machine, Unbound, provisioned, provisions, static
 from orchestrator.desired.manifests import files_of
 from orchestrator.documents.folders import inside
@@ -60,6 +61,8 @@ def _machine_units(here: Here, ref: Ref, workload: Stable) -> list[Unit]:
     labels: dict[str, Value] = {key: each.value(lookup, here.report) for key, each in workload.labels.items()}
     if labels:
         inputs["labels"] = labels
+    for diagnostic in wrong_inputs(here, workload, inputs):
+        here.report(diagnostic)
     return [
         Unit(
             address=address,

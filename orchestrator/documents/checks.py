@@ -9,13 +9,11 @@ from pathlib import Path, PurePosixPath
 from orchestrator.documents import parameters
 from orchestrator.documents.loaded import BlueprintSource, JsonPath, Loaded, Positions, Written
 from orchestrator.documents.models import Blueprint, Placement, Site
+from orchestrator.documents.providers import check_provider
 from orchestrator.documents.selecting import picks
 from orchestrator.documents.validation import did_you_mean, one_of
 from orchestrator.documents.versions import version
 from orchestrator.model.source import Diagnostic
-
-PROVIDERS = ("static", "lab")
-_LATER = ("libvirt", "ec2", "vsphere")
 
 
 def check_blueprint(document: Written[Blueprint]) -> Iterator[Diagnostic]:
@@ -47,28 +45,13 @@ def check_sites(loaded: Loaded, broken: Collection[str]) -> Iterator[Diagnostic]
     workloads = {name for source in loaded.blueprints.values() for name in source.document.model.spec.stable}
     for written in loaded.sites.values():
         if written.model.spec.stable is not None:
-            yield from _provider(written, loaded.root)
+            yield from check_provider(written, loaded.root)
             yield from _inventory(written, loaded.root)
             for name in written.model.spec.stable.bind:
                 if name not in workloads and "Blueprint" not in broken:
                     source = written.at.of_key("spec", "stable", "bind", name)
                     hint = did_you_mean(name, workloads) or one_of(workloads)
                     yield Diagnostic(source, f"no blueprint has a stable workload `{name}`", hint)
-
-
-def _provider(site: Written[Site], root: Path) -> Iterator[Diagnostic]:
-    stable = site.model.spec.stable
-    if stable is None or stable.provider in PROVIDERS or (root / "providers" / stable.provider).is_dir():
-        return
-    source = site.at.of("spec", "stable", "provider")
-    if stable.provider in _LATER:
-        hint = f"use {' or '.join(PROVIDERS)}, or bring your own as providers/{stable.provider}/"
-        yield Diagnostic(source, f"the machine provider `{stable.provider}` is not supported yet", hint)
-        return
-    own = [path.name for path in (root / "providers").iterdir()] if (root / "providers").is_dir() else []
-    known = [*PROVIDERS, *own]
-    what = f"there is no machine provider `{stable.provider}`"
-    yield Diagnostic(source, what, did_you_mean(stable.provider, known) or one_of(known))
 
 
 def _inventory(site: Written[Site], root: Path) -> Iterator[Diagnostic]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from orchestrator.documents.models import Blueprint, Estate, Placement, Site
 from orchestrator.model.revision import PinRow
 from orchestrator.model.source import Diagnostic, Source
+
+if TYPE_CHECKING:
+    from orchestrator.documents.providers import Provider
 
 JsonPath: TypeAlias = tuple[str | int, ...]  # ("spec", "agile", "web", "vars", "dbHost")
 
@@ -114,6 +117,7 @@ class Loaded:
 
     blueprints  all versions known to the estate and the built-in catalogue, by (name, version)
     chosen      placement name -> key of the blueprint that its `blueprint:` picks (absent where none fits)
+    providers   the machine providers that sites name, by name
     files       the files that hold the estate's documents, relative to its root
     pins        what stays as it was, whatever the documents say; a pinned placement stands among `placements` as it was
     unpinned    pins that hold no longer, as the documents have changed
@@ -125,6 +129,7 @@ class Loaded:
     sites: Mapping[str, Written[Site]]
     placements: Mapping[str, Written[Placement]]
     chosen: Mapping[str, tuple[str, str]]
+    providers: Mapping[str, Provider] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
     files: tuple[str, ...] = ()
     pins: tuple[Pin, ...] = ()

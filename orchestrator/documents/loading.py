@@ -14,6 +14,7 @@ from orchestrator.documents.finding import ROOT, Found, Walk, catalogue
 from orchestrator.documents.folders import check_paths, read_folder
 from orchestrator.documents.loaded import BlueprintSource, Folder, Loaded, Written
 from orchestrator.documents.models import Blueprint, Estate, Placement, Site
+from orchestrator.documents.providers import Provider, provider_at
 from orchestrator.documents.validation import KINDS, AnyDocument, to_document
 from orchestrator.documents.versions import choose, version
 from orchestrator.documents.yaml import Parsed
@@ -41,7 +42,10 @@ def load(root: Path) -> Loaded:
     built_in = _catalogue()
     blueprints = {**built_in.blueprints, **shelf.blueprints}
     chosen = _chosen(shelf, blueprints)
-    loaded = Loaded(root, estate, blueprints, shelf.sites, shelf.placements, chosen, files=tuple(shelf.files))
+    providers = _providers(shelf)
+    loaded = Loaded(
+        root, estate, blueprints, shelf.sites, shelf.placements, chosen, providers, files=tuple(shelf.files)
+    )
     between = [*check_sites(loaded, shelf.broken), *check_placements(loaded, shelf.broken)]
     shelf.problems += [problem for problem in between if problem.source not in shelf.misread]
     return replace(loaded, diagnostics=tuple(sorted({*shelf.problems, *built_in.problems})))
@@ -57,6 +61,13 @@ def _chosen(shelf: Shelf, blueprints: Mapping[Key, BlueprintSource]) -> dict[str
         elif "Blueprint" not in shelf.broken:  # else it may be the one that could not be read
             shelf.problems.append(picked)
     return chosen
+
+
+def _providers(shelf: Shelf) -> dict[str, Provider]:
+    """The machine providers that sites name; `check_sites` tells of those that are not there, or wrong."""
+    named = {site.model.spec.stable.provider for site in shelf.sites.values() if site.model.spec.stable}
+    found = {name: provider_at(shelf.root, name)[0] for name in named}
+    return {name: provider for name, provider in found.items() if provider is not None}
 
 
 def _catalogue() -> Shelf:

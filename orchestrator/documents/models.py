@@ -25,6 +25,7 @@ API_VERSION = "orchestrator/v1alpha1"
 NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
+QUANTITY = r"\d{1,12}(\.\d{1,3})?[KMGT]i?"
 DURATION = r"^\d{1,6}(ms|s|m|h)$"
 LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
@@ -55,7 +56,7 @@ def _or_expression(kind: type, words: str, low: int = 0, high: int = 1) -> Befor
 
 
 def _quantity(value: str) -> str:
-    if "${" not in value and not re.fullmatch(r"\d{1,12}(\.\d{1,3})?[KMGT]i?", value):
+    if "${" not in value and not re.fullmatch(QUANTITY, value):
         raise PydanticCustomError("quantity", "must be a size such as 4Gi or 512Mi")
     return value
 
@@ -141,6 +142,13 @@ class Output(Model):
     value: Any
 
 
+class Disk(Model):
+    """A disk beside the first; with `keep` it outlives its machine and is found again by the next of that name."""
+
+    size: Quantity
+    keep: bool = False
+
+
 class Machines(Model):
     """The machines that a stable workload runs on."""
 
@@ -150,6 +158,9 @@ class Machines(Model):
     disk: Quantity | None = None
     image: Expression | None = None
     labels: dict[LabelKey, Expression] = Field(default_factory=dict)
+    disks: dict[Name, Disk] = Field(default_factory=dict)
+    networks: Annotated[tuple[Expression, ...], Items(False)] = ()
+    cloud_init: Annotated[Expression | None, Field(alias="cloudInit")] = None
 
 
 class Configure(Model):
@@ -276,6 +287,7 @@ class SiteStable(Model):
     """How a site's machines are had: a machine provider, and for `static` an Ansible inventory with its bindings."""
 
     provider: Name
+    settings: dict[Identifier, Any] = Field(default_factory=dict)
     inventory: Text | None = None
     bind: dict[Name, Binding] = Field(default_factory=dict)
 

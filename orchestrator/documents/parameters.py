@@ -41,15 +41,13 @@ def check_declarations(document: Written[Blueprint]) -> Iterator[Diagnostic]:
             yield Diagnostic(at.of(*path, "pattern"), f"not a regular expression: {wrong}", "it is RE2's syntax")
             continue
         for index, each in enumerate(parameter.enum or ()):
-            yield from _fits(
-                parameter.model_copy(update={"enum": None}), each, (*path, "enum", index), at, "the choice"
-            )
+            yield from fits(parameter.model_copy(update={"enum": None}), each, (*path, "enum", index), at, "the choice")
         if parameter.default is not None:
             if parameter.type == "secret":
                 source, hint = at.of(*path, "default"), "a Placement gives it by reference"
                 yield Diagnostic(source, "a secret has no default", hint, private=True)
             else:
-                yield from _fits(parameter, parameter.default, (*path, "default"), at, "the default")
+                yield from fits(parameter, parameter.default, (*path, "default"), at, "the default")
 
 
 def _limits(parameter: Parameter, path: JsonPath, at: Positions) -> Iterator[Diagnostic]:
@@ -78,11 +76,11 @@ def check_values(
             has = f"it has {', '.join(declared)}" if declared else "it has no parameters"
             yield Diagnostic(at.of_key(*path, name), what, did_you_mean(name, declared) or has)
         else:
-            yield from _fits(parameter, value, (*path, name), at, f"parameter `{name}`")
+            yield from fits(parameter, value, (*path, name), at, f"parameter `{name}`")
 
 
-def _fits(parameter: Parameter, value: Any, path: JsonPath, at: Positions, what: str) -> Iterator[Diagnostic]:
-    """Whether a value fits a parameter."""
+def fits(parameter: Parameter, value: Any, path: JsonPath, at: Positions, what: str) -> Iterator[Diagnostic]:
+    """What keeps a value at `path` from fitting a parameter; `what` names it in messages."""
     source = at.of(*path)
     if parameter.type == "secret":
         yield from _secret(value, path, at, what)

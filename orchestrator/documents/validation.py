@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from orchestrator.documents.expressions import unclosed
 from orchestrator.documents.loaded import JsonPath, Positions, Written
@@ -40,7 +40,7 @@ KINDS: Mapping[str, type[Estate] | type[Blueprint] | type[Site] | type[Placement
 # Keys that are designed, and refused until something enforces them.
 _LATER = (
     {"windows", "approval", "heal", "onFailure", "snapshot"}
-    | {"helm", "container", "kustomize", "program", "provider", "disks", "networks"}
+    | {"helm", "container", "kustomize", "program", "provider"}
     | {"prices", "energy", "limits", "cost", "carbon"}
 )
 
@@ -64,7 +64,7 @@ def to_document(parsed: Parsed) -> tuple[AnyDocument | None, list[Diagnostic]]:
     try:
         written: Any = Written(model.model_validate(data), at)
     except ValidationError as error:
-        problems = _problems(error, data, at)
+        problems = problems_of(error, data, at, model)
         written = None
     if data["kind"] == "Blueprint":
         problems += _unclosed(data, at)
@@ -112,7 +112,7 @@ def _header(data: Mapping[str, Any], at: Positions) -> list[Diagnostic]:
     return problems
 
 
-def _problems(error: ValidationError, data: Any, at: Positions) -> list[Diagnostic]:
+def problems_of(error: ValidationError, data: Any, at: Positions, model: type[BaseModel]) -> list[Diagnostic]:
     """One diagnostic per place; what an unknown key explains is not also said to be missing."""
     found: dict[JsonPath, Diagnostic] = {}
     explained: set[JsonPath] = set()
@@ -127,7 +127,7 @@ def _problems(error: ValidationError, data: Any, at: Positions) -> list[Diagnost
             what = Diagnostic(at.of_key(*path), f"`{missing}` is missing in {_label(path)}", _MISSING.get(missing, ""))
             found.setdefault((*path, missing), what)
         elif kind == "extra_forbidden":
-            found.setdefault(path, _unknown_key(path, _fields(detail, data), at, explained))
+            found.setdefault(path, _unknown_key(path, _fields(detail, model), at, explained))
         elif path not in found:
             source = at.of_key(*path) if on_key or kind == "exactly_one" else at.of(*path)
             found[path] = Diagnostic(source, *_words(kind, detail, path, on_key))
@@ -150,13 +150,13 @@ def _path(loc: tuple[str | int, ...], data: Any) -> tuple[JsonPath, bool]:
 
 
 @functools.cache
-def _schema(kind: str) -> Any:
-    return KINDS[kind].model_json_schema(by_alias=True)
+def _schema(model: type[BaseModel]) -> Any:
+    return model.model_json_schema(by_alias=True)
 
 
-def _fields(detail: Any, data: Any) -> list[str]:
+def _fields(detail: Any, model: type[BaseModel]) -> list[str]:
     """The keys that are known where an unknown one stands."""
-    schema = _schema(data["kind"])
+    schema = _schema(model)
     node: Any = schema
     for part in detail["loc"][:-1]:
         node = _step(schema, node, part)

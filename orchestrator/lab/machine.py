@@ -101,14 +101,14 @@ class Machine:
         }
 
 
-def create(home: Home, name: str, address: str) -> Machine:
-    """Records a new machine, not yet started; a folder that an interrupted creation left is begun anew."""
+def create(home: Home, name: str, address: str, tags: Mapping[str, str] | None = None) -> Machine:
+    """Records a new machine, not yet started, and whose it is; a folder that has no record is begun anew."""
     folder = home.machine(name)
     home.machines.mkdir(mode=0o700, exist_ok=True)
     if folder.exists():
         remove_tree(folder)
     folder.mkdir(mode=0o700)
-    machine = Machine(name=name, id=secrets.token_hex(16), address=address)
+    machine = Machine(name=name, id=secrets.token_hex(16), address=address, tags=tags or {})
     machine.write(folder)
     return machine
 

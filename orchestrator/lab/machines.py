@@ -1,7 +1,8 @@
 """Lab machines for a machine provider: `python -m orchestrator.lab.machines VERB`, JSON in and out.
 
     observe          {}                                             -> {"machines": [MACHINE, ...]}
-    ensure           {"machines": [{"name", "spec", "tags"}, ...]}  -> {"machines": [MACHINE + "changed", ...]}
+    ensure           {"machines": [{"name", "spec", "tags", "adopt"}, ...]}
+                                                                    -> {"machines": [MACHINE + "changed", ...]}
     remove           {"names": [str, ...]}                          -> {"removed": [str, ...]}
     snapshot         {"names": [str, ...], "snapshot": str}         -> {"changed": [str, ...]}
     restore          {"names": [str, ...], "snapshot": str}         -> {"machines": [MACHINE, ...]}
@@ -39,6 +40,7 @@ CONNECTION_PLUGINS = Path(__file__).with_name("connection_plugins")
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PARALLEL = 8
+_ESTATE_TAG = "orchestrator.dev/estate"
 
 
 def observe(home: Home) -> list[Machine]:
@@ -71,8 +73,10 @@ def ensure(home: Home, wanted: Sequence[Mapping[str, Any]]) -> list[tuple[Machin
         planned = []
         for item in wanted:
             machine = known.get(item["name"])
+            if machine is not None and _is_others(machine, item):
+                raise LabError(f"machine {machine.name}: is there, and is not ours", hint="orchestrator adopt ADDRESS")
             if machine is None:
-                machine = one.create(home, item["name"], free_address(home, item["name"], taken))
+                machine = one.create(home, item["name"], free_address(home, item["name"], taken), _tags(item))
                 taken.add(machine.address)
             planned.append((machine, item))
         if any(machine.state() != "running" for machine, _ in planned):
@@ -81,9 +85,18 @@ def ensure(home: Home, wanted: Sequence[Mapping[str, Any]]) -> list[tuple[Machin
             return list(pool.map(lambda pair: _bring_up(home, *pair), planned))
 
 
+def _is_others(machine: Machine, item: Mapping[str, Any]) -> bool:
+    """Whether a machine belongs to nobody, or to another estate, and is not to be taken over."""
+    wanted = (item.get("tags") or {}).get(_ESTATE_TAG)
+    return wanted is not None and not item.get("adopt") and machine.tags.get(_ESTATE_TAG) != wanted
+
+
+def _tags(item: Mapping[str, Any]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in (item.get("tags") or {}).items()}
+
+
 def _bring_up(home: Home, machine: Machine, item: Mapping[str, Any]) -> tuple[Machine, bool]:
-    spec, tags = dict(item.get("spec") or {}), {str(key): str(value) for key, value in (item.get("tags") or {}).items()}
-    described = replace(machine, spec=spec, tags=tags)
+    described = replace(machine, spec=dict(item.get("spec") or {}), tags=_tags(item))
     if machine.state() != "running":
         return one.start(home, described, sandbox.choose()), True
     if described != machine:

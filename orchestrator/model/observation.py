@@ -15,7 +15,8 @@ from orchestrator.model.values import Value
 class Difference:
     """One field that is not as declared: `old` is what is there, `new` what should be (None: nothing).
 
-    `by` names who changed it, where that is known; `replace` says that it cannot be changed in place.
+    `by` names who changed it, where that is known; `replace` says that it cannot be changed in place,
+    `restart` that it can while the thing does not run.
     """
 
     path: str
@@ -23,6 +24,7 @@ class Difference:
     new: Value = None
     by: str = ""
     replace: bool = False
+    restart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,14 @@ from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Absent, Difference, Observation, Present, Unreachable
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
-from orchestrator.planning.wording import changed_inputs, changed_text, drift_of, drifted_text, replaced_text
+from orchestrator.planning.wording import (
+    changed_inputs,
+    changed_text,
+    drift_of,
+    drifted_text,
+    replaced_text,
+    restarted_text,
+)
 
 NOT_THERE_YET = "not there yet"
 DELETED_OUTSIDE = "was deleted outside"
@@ -98,6 +105,8 @@ def _compared(base: Change, unit: Unit, seen: Present) -> Change:
     if forcing := replaced_text(differences):
         action = Action.REPLACE
         reasons.append(f"cannot be changed in place: {forcing}")
+    elif restarting := restarted_text(differences):
+        reasons.append(f"restarts the machine: {restarting}")
     only_drift = bool(drift) and same_digest and stamp.address == unit.address and not seen.pending
     return replace(base, action=action, reason="; ".join(reasons), differences=differences, drift=only_drift)
 
@@ -107,8 +116,13 @@ def _changed(unit: Unit, seen: Present, stamp: Stamp, record: Record | None) -> 
     if unit.address.mode == Mode.AGILE:
         drift = drift_of(unit, seen)
         return tuple(difference for difference in seen.differences if difference not in drift)
-    forcing = {difference.path for difference in seen.differences if difference.replace}
-    return tuple(replace(d, replace=d.path in forcing) for d in changed_inputs(unit, stamp, record))
+    how = {difference.path: difference for difference in seen.differences}
+
+    def takes(changed: Difference) -> Difference:
+        whole = how.get(changed.path) or how.get(changed.path.partition(".")[0])
+        return replace(changed, replace=whole.replace, restart=whole.restart) if whole else changed
+
+    return tuple(takes(changed) for changed in changed_inputs(unit, stamp, record))
 
 
 def _settled(base: Change, seen: Present) -> Change:

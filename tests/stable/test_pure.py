@@ -17,7 +17,7 @@ from orchestrator.errors import DriverError
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.outcome import Result
 from orchestrator.model.values import Secret
-from orchestrator.modes.stable import providers, ready
+from orchestrator.modes.stable import ready, runs
 from orchestrator.modes.stable.handlers import ALL, journaled, pending_of, write_journal
 from orchestrator.modes.stable.inventory import text_for
 from orchestrator.modes.stable.runner_worker import message_of
@@ -30,7 +30,7 @@ ADDRESS = Address("here", "shop", Mode.STABLE, "db", "configuration", "h1")
 
 
 def learns() -> Any:
-    path = Path(providers.__file__).parent / "callback_plugins" / "orchestrator_learns.py"
+    path = Path(runs.__file__).parent / "callback_plugins" / "orchestrator_learns.py"
     spec = importlib.util.spec_from_file_location("orchestrator_learns", path)
     assert spec is not None
     assert spec.loader is not None
@@ -75,47 +75,6 @@ def test_variables_that_look_like_templates_are_data() -> None:
 def test_a_machines_variables_are_no_templates() -> None:
     with pytest.raises(DriverError, match="template"):
         text_for({"m": {"ansible_host": "{{ lookup('pipe', 'id') }}"}}, {})
-
-
-def test_an_unknown_provider_names_those_there_are(tmp_path: Path) -> None:
-    for name in ("nope", "../../etc", "Static"):
-        with pytest.raises(DriverError, match="there are: lab, static"):
-            providers.load(tmp_path, name)
-
-
-def test_an_estates_own_provider_comes_first(tmp_path: Path) -> None:
-    folder = tmp_path / "providers" / "lab"
-    folder.mkdir(parents=True)
-    for verb in ("observe", "ensure", "remove"):
-        (folder / f"{verb}.yml").write_text("[]")
-    (folder / "provider.yaml").write_text("name: lab\nprovisions: true\nreplaceOn: [image, disk]\n")
-    found = providers.load(tmp_path, "lab")
-    assert (found.folder, found.replace_on) == (folder, {"image", "disk"})
-
-
-@pytest.mark.parametrize(
-    ("manifest", "says"),
-    [
-        ("provision: true", "provision"),
-        ("provisions: 'yes'", "provisions"),
-        ("[]", "mapping"),
-        ("a: [", "cannot be read"),
-    ],
-)
-def test_a_manifest_with_an_error_names_it(tmp_path: Path, manifest: str, says: str) -> None:
-    folder = tmp_path / "providers" / "own"
-    folder.mkdir(parents=True)
-    (folder / "provider.yaml").write_text(manifest)
-    with pytest.raises(DriverError, match=says):
-        providers.load(tmp_path, "own")
-
-
-def test_a_provider_without_its_playbooks_names_them(tmp_path: Path) -> None:
-    folder = tmp_path / "providers" / "own"
-    folder.mkdir(parents=True)
-    (folder / "provider.yaml").write_text("provisions: true")
-    with pytest.raises(DriverError, match=r"observe\.yml, ensure\.yml, remove\.yml"):
-        providers.load(tmp_path, "own")
 
 
 def test_pending_handlers_come_from_the_host_or_else_from_the_journal(tmp_path: Path) -> None:

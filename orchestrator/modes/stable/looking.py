@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +24,14 @@ from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.modes.stable import ready
 from orchestrator.modes.stable.handlers import pending_of, shown
+from orchestrator.modes.stable.machine_sizes import differences_of
 from orchestrator.modes.stable.machines import Machines, name_of
 from orchestrator.modes.stable.place import Answer, Machine, Place
 from orchestrator.modes.stable.provider_runs import RUNNING, Told
 from orchestrator.modes.stable.reaching import unreachable
 
-NO_MACHINE = "its machine is not there"
+# For how long hosts that answer are enough, in seconds.
+ASK_AGAIN_S = 3600.0
 
 
 class Look:
@@ -128,15 +131,25 @@ def _marker(place: Place) -> Any:
 
 
 def _provider_is_needed(seen: Look) -> bool:
-    """Whether the hosts alone do not tell everything: a machine that does not say it is ours, or nobody ever asked.
+    """Whether the hosts alone do not tell everything: a machine that does not say it is ours, or nobody asked lately.
 
     The marker lies beside the records: where both were lost, machines of ours may be there that no record names.
+    It ages, because a host does not tell that its machine was resized, or that another one was made beside it.
     """
     for unit in seen.units.values():
         if unit.address.kind == MACHINE and seen.slot_for(unit, str(unit.spec["name"])) is None:
             return True
-    silent = {name for name, answer in seen.answers.items() if isinstance(answer, Unreachable)}
-    return bool(silent) or not _marker(seen.place).exists()
+    if any(isinstance(answer, Unreachable) for answer in seen.answers.values()):
+        return True
+    return seen.place.must_ask or _asked_ago(seen) > ASK_AGAIN_S
+
+
+def _asked_ago(seen: Look) -> float:
+    """For how long the provider has not been asked, in seconds."""
+    try:
+        return seen.now - float(_marker(seen.place).stat().st_mtime)
+    except OSError:
+        return math.inf
 
 
 def _ask_provider(seen: Look, machines: Machines) -> None:
@@ -166,6 +179,7 @@ def _ask_provider(seen: Look, machines: Machines) -> None:
     seen.ask(running)
     place.site.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
     _marker(place).touch()
+    place.must_ask = False
 
 
 def _machine(seen: Look, unit: Unit) -> Present | Absent | Unreachable:
@@ -175,28 +189,18 @@ def _machine(seen: Look, unit: Unit) -> Present | Absent | Unreachable:
     facts = seen.place.machines[name].facts if name in seen.place.machines else {}
     if slot is not None and (told is None or told.state == RUNNING):
         stamp = Stamp.from_data(slot["stamp"])
-        return Present(stamp, facts=facts, differences=_machine_differences(seen, unit, stamp))
+        return Present(stamp, facts=facts, differences=differences_of(seen.place.provider, unit, stamp, told))
     if seen.untold:
         return unreachable(f"provider {seen.place.provider.name}: {seen.untold}")
     if told is None:
         return Absent()
-    found = Present(told.stamp, facts=facts, differences=_machine_differences(seen, unit, told.stamp))
+    found = Present(told.stamp, facts=facts, differences=differences_of(seen.place.provider, unit, told.stamp, told))
     answer = seen.answers.get(name)
     if told.state != RUNNING:
         return replace(found, ready=False, because=f"the machine is {told.state}")
     if isinstance(answer, Unreachable):
         return answer
     return replace(found, ready=False, because="it was made, and not stamped yet")
-
-
-def _machine_differences(seen: Look, unit: Unit, stamp: Stamp | None) -> tuple[Difference, ...]:
-    """The inputs that are not those it was made with; some of them force a new machine."""
-    if stamp is None or unit.unknown:
-        return ()
-    now = unit.input_digests(stamp.salt)
-    names = sorted(name for name in {*now, *stamp.inputs} if now.get(name) != stamp.inputs.get(name))
-    replaces = seen.place.provider.replace_on
-    return tuple(Difference(name, new=unit.inputs.get(name), replace=name in replaces) for name in names)
 
 
 def _configuration(seen: Look, unit: Unit) -> Present | Absent | Unreachable:

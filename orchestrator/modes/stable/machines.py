@@ -16,6 +16,7 @@ from orchestrator.model.observation import Present, Unreachable
 from orchestrator.model.outcome import Outcome, Progress, Report, Result
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Value
+from orchestrator.modes.stable.machine_sizes import sizes_of
 from orchestrator.modes.stable.place import Machine, Place
 from orchestrator.modes.stable.provider_runs import (
     ADDRESS_TAG,
@@ -71,7 +72,8 @@ class _Wanted:
             STAMP_TAG: stamp,
         }
         spec = {key: value for key, value in self.unit.spec.items() if key != "name"}
-        return {"name": self.name, "spec": spec, "tags": tags, "adopt": self.change.action == Action.ADOPT}
+        adopt = self.change.action == Action.ADOPT
+        return {"name": self.name, "spec": spec, "bytes": sizes_of(spec), "tags": tags, "adopt": adopt}
 
 
 class Machines:
@@ -119,7 +121,7 @@ class Machines:
             report(Progress(change.address, "removing"))
             going.append(change)
         if going:
-            refused += self._removed(going, self._runs.run("remove", [_going(change) for change in going]))
+            refused += self._removed(going, self._runs.run("remove", [{"name": name_of_machine(c)} for c in going]))
         return refused
 
     def _not_ours(self, stamp: Stamp | None, expected: Address) -> str:
@@ -217,11 +219,6 @@ class Machines:
         if isinstance(answer, Unreachable):
             return Outcome(address, Result.UNREACHABLE, answer.why, log=log, facts=machine.facts)
         return Outcome(address, Result.DONE, log=log, facts=machine.facts, digest=one.stamp.digest)
-
-
-def _going(change: Change) -> dict[str, Value]:
-    """What the provider is told of a machine that goes: its disks that are to be kept are named by what it had."""
-    return {"name": name_of_machine(change)}
 
 
 def _stamped_address(change: Change) -> Address:

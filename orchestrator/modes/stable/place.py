@@ -49,6 +49,7 @@ class Place:
         self.machines: dict[str, Machine] = {}
         self.answered: set[str] = set()
         self.requests = 0
+        self.must_ask = site.refresh
         self._reach = reach
         self._listed: dict[str, dict[str, Any]] | None = None
         self._lock = threading.Lock()

@@ -9,8 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from orchestrator.errors import ToolchainError
 from orchestrator.model.unit import Stamp
 from orchestrator.modes.stable.place import Place
 from orchestrator.modes.stable.runs import Playbook, Ran, Watch
@@ -24,13 +26,18 @@ GATHER_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One machine as its provider tells it; `stamp` is None where its tags are not ours to read."""
+    """One machine as its provider tells it.
+
+    stamp  None where its tags are not ours to read
+    spec   what it has, as far as the provider can say: `cpu` (a number), `memory` and `disk` (sizes, or bytes)
+    """
 
     name: str
     address: str
     state: str
     vars: Mapping[str, Any]
     stamp: Stamp | None
+    spec: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Told:
@@ -41,7 +48,8 @@ class Told:
         except (KeyError, ValueError, TypeError):
             stamp = None
         state, variables = str(data.get("state") or RUNNING), dict(data.get("vars") or {})
-        return cls(str(data["name"]), str(data.get("address") or ""), state, variables, stamp)
+        has = dict(data.get("spec") or {})
+        return cls(str(data["name"]), str(data.get("address") or ""), state, variables, stamp, has)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class _Needs:
+    """The Python in which a provider's modules run, and where its collections are."""
+
+    python: str
+    collections: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """One caller of a run that several share."""
 
@@ -81,6 +97,7 @@ class ProviderRuns:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._lock = threading.Lock()
+        self._had: _Needs | None = None
         self._turns: dict[tuple[str, str], threading.Lock] = {}
         self._waiting: dict[tuple[str, str], list[_Asked]] = {}
 
@@ -108,6 +125,22 @@ class ProviderRuns:
                 self._share(verb, snapshot, together)
         return asked.answer.result()
 
+    def _needs(self) -> _Needs:
+        """What the playbooks need beside Ansible, had when first asked for. Raises ToolchainError."""
+        if self._had is None:
+            from orchestrator.toolchain import provider_needs  # only where a provider is asked
+
+            place, folder = self._place, self._place.provider.folder
+            packages, collections = folder / "requirements.txt", folder / "requirements.yml"
+            python = place.provider.interpreter or sys.executable
+            if packages.is_file():
+                python = str(provider_needs.python_with(packages, place.site.say))
+            found: tuple[Path, ...] = ()
+            if collections.is_file():
+                found = (provider_needs.collections_of(collections, place.site.root, place.site.say),)
+            self._had = _Needs(python, found)
+        return self._had
+
     def _share(self, verb: str, snapshot: str, together: Sequence[_Asked]) -> None:
         machines = [machine for one in together for machine in one.machines]
 
@@ -126,26 +159,32 @@ class ProviderRuns:
 
     def _run(self, verb: str, machines: Sequence[Mapping[str, Any]], snapshot: str, watch: Watch) -> Answer:
         place, names = self._place, [str(machine["name"]) for machine in machines]
+        try:
+            needs = self._needs()
+        except ToolchainError as error:
+            return Answer(why=f"provider {place.provider.name}: {error.message}; {error.hint}")
         variables: dict[str, Any] = {
             "orchestrator_site": place.site.site,
             "orchestrator_estate": place.site.estate_id,
             "orchestrator_python": sys.executable,
             "orchestrator_machines": [dict(machine) for machine in machines],
             "orchestrator_snapshot": snapshot,
+            "orchestrator_settings": dict(place.site.settings),
         }
         playbook = Playbook(
             cwd=place.provider.folder,
             path=place.provider.playbook(verb),
-            hosts=_inventory(names),
+            hosts=_inventory(names, needs.python),
+            collections=needs.collections,
             limit=(*names, CONTROLLER),
             vars=variables,
         )
         return _answer(place, verb, place.runs.run(playbook, watch))
 
 
-def _inventory(names: Sequence[str]) -> str:
+def _inventory(names: Sequence[str], python: str) -> str:
     """The controller, and in the group `machines` a host for each machine: what fails for one stops no other."""
-    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    here = {"ansible_connection": "local", "ansible_python_interpreter": python}
     own = "{{ orchestrator_machines | selectattr('name', 'eq', inventory_hostname) | first }}"
     machines = {name: {**here, "orchestrator_machine": own} for name in names}
     return json.dumps({"all": {"hosts": {CONTROLLER: here}, "children": {"machines": {"hosts": machines}}}})

@@ -1,9 +1,13 @@
-"""Machine providers: folders of ordinary playbooks with a short manifest (docs/stable-providers.md)."""
+"""Machine providers: folders of ordinary playbooks with a short manifest (docs/stable.md).
+
+The manifest was checked when the documents were loaded; here it is only read.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +15,36 @@ import yaml
 
 from orchestrator.errors import DriverError
 
-BUILT_IN = Path(__file__).with_name("providers")
+BUILT_IN = Path(__file__).parents[2] / "providers"
 MANIFEST = "provider.yaml"
-_KEYS = {"name": str, "title": str, "provisions": bool, "replaceOn": list, "connectionPlugins": str}
+REPLACE, RESTART = "replace", "restart"
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One provider: whether it makes machines, and which of their inputs cannot be changed in place.
+    """One provider.
 
-    `plugins` is a folder with the connection plugin that its machines need, if they need one.
+    provisions   whether it makes machines
+    machine      what it takes to change each of a machine's inputs: `inPlace`, `restart` or `replace`
+    plugins      a folder with the connection plugin that its machines need, if they need one
+    interpreter  the Python in which its modules run; None: one with what its requirements.txt asks for
     """
 
     name: str
     folder: Path
-    title: str = ""
     provisions: bool = False
-    replace_on: frozenset[str] = frozenset()
+    machine: Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[Path, ...] = ()
+    interpreter: str | None = None
 
     def playbook(self, verb: str) -> Path | None:
-        """The playbook that observes, ensures, removes or forgets machines; None where it has none."""
+        """The playbook that observes, ensures, removes... machines; None where it has none."""
         path = self.folder / f"{verb}.yml"
         return path if path.is_file() else None
+
+    def how(self, difference: str) -> str:
+        """What it takes to mend a difference: `disks.data.size` is one of the input `disks`."""
+        return self.machine.get(difference.partition(".")[0], "")
 
 
 def load(root: Path, name: str) -> Provider:
@@ -58,19 +69,13 @@ def _read(folder: Path) -> Provider:
     except (OSError, yaml.YAMLError) as error:
         raise DriverError(f"{path}: cannot be read: {error}") from None
     if not isinstance(data, dict):
-        raise DriverError(f"{path}: is not a mapping", hint="see docs/stable-providers.md")
-    for key, value in data.items():
-        if key not in _KEYS or not isinstance(value, _KEYS[key]):
-            raise DriverError(f"{path}: `{key}: {value}` is not understood", hint=f"it has {', '.join(_KEYS)}")
-    provider = Provider(
+        raise DriverError(f"{path}: is not a mapping", hint="see docs/stable.md")
+    plugins = data.get("connectionPlugins")
+    return Provider(
         name=folder.name,
         folder=folder,
-        title=data.get("title", ""),
-        provisions=data.get("provisions", False),
-        replace_on=frozenset(str(item) for item in data.get("replaceOn", ())),
-        plugins=((folder / data["connectionPlugins"]).resolve(),) if "connectionPlugins" in data else (),
+        provisions=bool(data.get("provisions")),
+        machine=dict(data.get("machine") or {}),
+        plugins=((folder / str(plugins)).resolve(),) if plugins else (),
+        interpreter=data.get("interpreter"),
     )
-    missing = [verb for verb in ("observe", "ensure", "remove") if provider.playbook(verb) is None]
-    if provider.provisions and missing:
-        raise DriverError(f"{path}: the provider has no {', '.join(f'{verb}.yml' for verb in missing)}")
-    return provider

@@ -115,6 +115,7 @@ def environment(order: Mapping[str, Any], folder: Path) -> dict[str, str]:
     return {
         "ANSIBLE_ROLES_PATH": path_with("DEFAULT_ROLES_PATH", *order["roles"]),
         "ANSIBLE_CONNECTION_PLUGINS": path_with("DEFAULT_CONNECTION_PLUGIN_PATH", *order["plugins"]),
+        "ANSIBLE_COLLECTIONS_PATH": path_with("COLLECTIONS_PATHS", *order["collections"]),
         "ANSIBLE_CALLBACK_PLUGINS": path_with("DEFAULT_CALLBACK_PLUGIN_PATH", str(PLUGINS)),
         # ansible-runner switches this off where nothing is said.
         "ANSIBLE_HOST_KEY_CHECKING": str(constants.HOST_KEY_CHECKING),

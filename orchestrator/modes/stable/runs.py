@@ -32,7 +32,7 @@ class Playbook:
     path       the playbook; or `text`, one of ours
     inventory  an inventory's path; or `hosts`, the text of one
     limit      inventory names; empty: all
-    roles      folders of roles, plugins folders of connection plugins, both searched first
+    roles      folders of roles, plugins folders of connection plugins, collections of collections, all searched first
     carried    handlers that an earlier run could not run: host -> their names
     journal    where the handlers that have not run are written, under `token`
     """
@@ -46,6 +46,7 @@ class Playbook:
     vars: Mapping[str, Value] = field(default_factory=dict)
     roles: tuple[Path, ...] = ()
     plugins: tuple[Path, ...] = ()
+    collections: tuple[Path, ...] = ()
     carried: Mapping[str, Sequence[str]] = field(default_factory=dict)
     journal: Path | None = None
     token: str = ""
@@ -196,6 +197,7 @@ def _order(playbook: Playbook, folder: Path) -> dict[str, Any]:
         "forks": max(1, min(MOST_FORKS, len(playbook.limit))),
         "roles": [str(path) for path in playbook.roles],
         "plugins": [str(path) for path in playbook.plugins],
+        "collections": [str(path) for path in playbook.collections],
         "files": files,
     }
 

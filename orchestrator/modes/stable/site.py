@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.model.values import Value
+
 
 @dataclass(frozen=True, slots=True)
 class StableSite:
@@ -17,6 +19,9 @@ class StableSite:
     provider   the name of a machine provider
     scrub      takes every known secret out of a text that is shown or kept
     inventory  the Ansible inventory of a provider that makes no machines
+    settings   what the provider's playbooks are told of the place
+    say        told what takes long before anything can be asked
+    refresh    the provider is asked even where all hosts answer
     folders    where the blueprints lie: the label that configurations have in their spec -> folder
     """
 
@@ -29,6 +34,9 @@ class StableSite:
     scrub: Callable[[str], str]
     inventory: Path | None = None
     folders: Mapping[str, Path] = field(default_factory=dict)
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    refresh: bool = False
+    say: Callable[[str], None] = lambda line: None
 
 
 def why_not_removable(root: Path, folders: Mapping[str, Path]) -> Callable[[Mapping[str, Any]], str]:

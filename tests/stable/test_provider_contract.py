@@ -1,0 +1,191 @@
+"""What every machine provider has to do, tried on each that can be had here."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.lab.home import Home
+from orchestrator.lab.whole import down
+from orchestrator.model.change import Action
+from orchestrator.model.observation import Absent, Observed, Present
+from orchestrator.model.outcome import Outcome, Result
+from tests.stable.benches import HERE, Bench, Ec2Bench, LabBench, changes, go, moto, records
+
+pytestmark = pytest.mark.lab
+LONG = pytest.mark.long
+LIFE = pytest.mark.parametrize("bench", ["lab", "ec2"], indirect=True)
+MORE = pytest.mark.parametrize("bench", ["lab", pytest.param("ec2", marks=LONG)], indirect=True)
+EC2 = {
+    "region": "eu-central-1",
+    "images": {"debian-12": "ami-12c6146b"},
+    "accessKey": "test",
+    "secretKey": "test",
+}
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What the simulators' benches share: started when first needed."""
+    running: dict[str, Any] = {}
+    yield running
+    for one in running.values():
+        one.__exit__(None, None, None)
+
+
+@pytest.fixture
+def bench(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, servers: dict[str, Any]
+) -> Iterator[Bench]:
+    monkeypatch.setenv("ANSIBLE_CONNECTION_PLUGINS", str(HERE / "simulated"))
+    monkeypatch.setenv("ORCHESTRATOR_LAB_HOME", str(tmp_path / "lab"))
+    made = {"lab": _lab, "ec2": _ec2}[request.param](tmp_path, servers)
+    yield made
+    made.close()
+    if request.param == "lab":
+        down(Home(tmp_path / "lab"))
+
+
+def _lab(root: Path, servers: dict[str, Any]) -> Bench:
+    return LabBench(root, "lab")
+
+
+def _ec2(root: Path, servers: dict[str, Any]) -> Bench:
+    if "ec2" not in servers:
+        servers["ec2"] = moto(root.parent)
+        Ec2Bench.url, Ec2Bench.signs = servers["ec2"].__enter__(), root.parent
+    bench = Ec2Bench(root, "ec2", resizes="restart")
+    bench.small, bench.large = {"cpu": 2, "memory": "1Gi"}, {"cpu": 4, "memory": "4Gi"}
+    bench.bad = (
+        ({"image": "debian-99"}, "the image `debian-99` is not among the site's `images`; there are debian-12"),
+        ({"cpu": 32}, "requested more vCPU capacity than your current limit of 16"),
+    )
+    bench.settings = {**EC2, "endpoint": Ec2Bench.url, "vars": bench.vars()}
+    if there := [one["InstanceId"] for one in bench.instances()]:
+        bench.call("terminate_instances", InstanceIds=there)
+    (bench.signs / "made").unlink(missing_ok=True)
+    return bench
+
+
+@LIFE
+def test_a_machines_life(bench: Bench) -> None:
+    """Made with others in one run, seen without one, resized as the provider can, put right, removed."""
+    driver, one, other = bench.driver(), bench.machine("db-0", labels={"tier": "gold"}), bench.machine("web-0")
+    seen = driver.observe([one, other], [])
+    assert all(isinstance(found, Absent) for found in seen.units.values()), seen
+
+    # two workloads, two threads, as the engine does it: one run; what fails for a machine fails for it alone
+    bad = [bench.machine(f"bad-{index}", **inputs) for index, (inputs, _) in enumerate(bench.bad)]
+    before, outcomes = driver.spent().ansible_runs, {}
+    absent = Observed(dict.fromkeys([u.address for u in (one, other, *bad)], Absent()))
+    threads = [
+        threading.Thread(target=lambda units=units: outcomes.update(go(driver, changes(units, absent, Action.CREATE))))
+        for units in ([one], [other, *bad])
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for index, (_, says) in enumerate(bench.bad):
+        refused = outcomes.pop(f"bad-{index}")
+        assert (refused.result, says in refused.message) == (Result.FAILED, True), refused.message
+    assert not [o.message for o in outcomes.values() if o.result != Result.DONE], [
+        print(o.log) for o in outcomes.values()
+    ]
+    assert driver.spent().ansible_runs - before == 1
+    known = records([one, other], outcomes)
+
+    again = bench.driver().observe([one, other], known)
+    assert (again.tally.ansible_runs, again.tally.requests) == (0, 2), "hosts that answer are enough"
+    lost = bench.driver(refresh=True).observe([one, other], [])
+    for seen in (again, lost):
+        for unit in (one, other):
+            found = seen.units[unit.address]
+            assert isinstance(found, Present), found
+            assert found.stamp is not None
+            assert (found.stamp.digest, found.ready, found.differences) == (unit.digest(""), True, ())
+
+    larger = bench.machine("db-0", **bench.large)
+    driver = bench.driver()
+    seen = driver.observe([larger], known)
+    differences = seen.units[larger.address].differences  # type: ignore[union-attr]
+    assert {d.path for d in differences} == {*bench.large, "labels"}
+    assert {(d.replace, d.restart) for d in differences if d.path != "labels"} == {(False, bench.resizes == "restart")}
+    outcomes = go(driver, changes([larger], seen, Action.UPDATE))
+    assert outcomes["db-0"].result == Result.DONE, outcomes
+
+    bench.resize_outside("here-shop-db-0")
+    driver = bench.driver(refresh=True)
+    seen = driver.observe([larger], known)
+    (difference, *_) = seen.units[larger.address].differences  # type: ignore[union-attr]
+    assert (difference.path, difference.new, difference.replace) == ("cpu", 4, False)
+    assert go(driver, changes([larger], seen, Action.UPDATE))["db-0"].result == Result.DONE
+    seen = bench.driver(refresh=True).observe([larger], known)
+    assert seen.units[larger.address].differences == ()  # type: ignore[union-attr]
+
+    driver = bench.driver()
+    seen = driver.observe([larger, other], known)
+    assert {o.result for o in go(driver, changes([larger, other], seen, Action.DELETE)).values()} == {Result.DONE}
+    assert bench.names() == []
+    bench.bury()
+    gone = bench.driver().observe([larger, other], known)
+    assert all(isinstance(found, Absent) for found in gone.units.values()), gone
+
+
+@MORE
+def test_a_machine_that_is_not_ours_is_left_alone_until_it_is_adopted(bench: Bench) -> None:
+    bench.make_foreign("here-shop-db-0")
+    unit, other = bench.machine("db-0"), bench.machine("db-1")
+    driver = bench.driver()
+    seen = driver.observe([unit, other], [])
+    found = seen.units[unit.address]
+    assert isinstance(found, Present)
+    assert found.stamp is None, "a conflict, which the plan tells"
+    # made between the plan and the run: refused, and the rest goes on
+    (outcome,) = go(driver, changes([unit], seen, Action.CREATE)).values()
+    assert outcome.result == Result.FAILED
+    assert "not ours" in outcome.message
+    assert bench.names() == ["here-shop-db-0"]
+    (outcome,) = go(driver, changes([unit], seen, Action.ADOPT)).values()
+    assert outcome.result == Result.DONE, outcome
+    assert bench.names() == ["here-shop-db-0"]
+    adopted = bench.driver(refresh=True).observe([unit], []).units[unit.address]
+    assert isinstance(adopted, Present)
+    assert adopted.stamp is not None
+    assert adopted.differences == ()
+    driver = bench.driver()
+    (outcome,) = go(driver, changes([unit], driver.observe([unit], []), Action.FORGET)).values()
+    assert outcome.result == Result.DONE, outcome
+    seen = bench.driver(refresh=True).observe([unit], [])
+    assert seen.units[unit.address].stamp is None  # type: ignore[union-attr]
+
+
+@MORE
+def test_a_machine_whose_making_was_cut_is_found_again_and_never_made_twice(bench: Bench) -> None:
+    unit, outcomes = bench.machine("db-0"), dict[str, Outcome]()
+    driver = bench.driver()
+    todo = changes([unit], driver.observe([unit], []), Action.CREATE)
+    making = threading.Thread(target=lambda: outcomes.update(go(driver, todo)))
+    with bench.held():
+        making.start()
+        deadline = time.monotonic() + 120
+        while not bench.begun() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        driver.close()  # kills ansible-playbook and all that it has started
+        making.join()
+    assert outcomes["db-0"].result != Result.DONE, "it was cut"
+
+    driver = bench.driver()
+    seen = driver.observe([unit], [])
+    found = seen.units[unit.address]
+    assert isinstance(found, Present), found
+    assert found.stamp is not None
+    assert (found.stamp.digest, found.ready) == (unit.digest(""), False), "ours, and not finished"
+    (outcome,) = go(driver, changes([unit], seen, Action.WAIT)).values()
+    assert outcome.result == Result.DONE, outcome.message
+    assert bench.names() == ["here-shop-db-0"]
