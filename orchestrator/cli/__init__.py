@@ -44,6 +44,7 @@ COMMANDS = {
     "This computer": {
         "lab": "A local estate to try things on: machines and a Kubernetes API.",
         "toolchain": "The external programs, found, downloaded or built.",
+        "agile": "Hand over to pulumi for the stack of a program.",
         "doctor": "Check this computer, and say what to do.",
     },
 }

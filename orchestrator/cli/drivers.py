@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,13 +14,14 @@ import click
 from orchestrator import desired
 from orchestrator.cli.secrets import read_secret
 from orchestrator.documents.loaded import Loaded, Written
-from orchestrator.documents.models import Cluster, SecretRef, Site, SiteStable
+from orchestrator.documents.models import Cluster, SecretRef, Site, SiteAgile, SiteStable
 from orchestrator.documents.providers import provider_at, settings_of
 from orchestrator.errors import DocumentsError
 from orchestrator.model.address import Mode
 from orchestrator.model.source import Diagnostic
 from orchestrator.model.values import Secret, Value
 from orchestrator.modes.driver import Driver
+from orchestrator.state import Store
 
 NO_LAB = "the lab is not running: orchestrator lab up"
 
@@ -40,6 +42,7 @@ class Maker:
     scratch: Path
     scrub: Callable[[str], str]
     stack: ExitStack
+    store: Store
     secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
     refresh: bool = False
 
@@ -66,7 +69,7 @@ def drivers_for(maker: Maker, sites: Iterable[str]) -> Reach:
         drivers, hosts = _stable(maker, stable)
     for name in names:
         if agile := declared[name].model.spec.agile:
-            drivers[name, Mode.AGILE] = _agile(maker, declared[name], agile.cluster)
+            drivers[name, Mode.AGILE] = _agile(maker, declared[name], agile)
     for driver in drivers.values():
         maker.stack.callback(driver.close)
     return Reach(drivers, hosts)
@@ -133,9 +136,10 @@ def _inventory(loaded: Loaded, site: Written[Site]) -> Path | None:
     return loaded.root / Path(site.at.file).parent / stable.inventory
 
 
-def _agile(maker: Maker, site: Written[Site], cluster: Cluster) -> Driver:
+def _agile(maker: Maker, site: Written[Site], agile: SiteAgile) -> Driver:
     from orchestrator.modes.unreachable import UnreachableDriver
 
+    cluster = agile.cluster
     kubeconfig = _kubeconfig(maker, site, cluster)
     if kubeconfig is None:
         return UnreachableDriver(NO_LAB)
@@ -156,8 +160,16 @@ def _agile(maker: Maker, site: Written[Site], cluster: Cluster) -> Driver:
             scrub=maker.scrub,
             context=cluster.context,
             allowed_exec=cluster.exec,
+            official=agile.programs.provider == "official",
+            environment=_allowed(agile.programs.environment),
+            states=maker.store,
         )
     )
+
+
+def _allowed(names: Iterable[str]) -> dict[str, str]:
+    """What Pulumi programs see of our environment: where programs are found, and what the Site allows."""
+    return {name: os.environ[name] for name in ("PATH", *names) if name in os.environ}
 
 
 def _pulumi() -> Path:

@@ -169,7 +169,7 @@ def session(
         loaded = amend(loaded, store)
         scope = scope_of(loaded, limits)
         secrets = read_secrets(desired.secret_refs(loaded), loaded.root)
-        maker = Maker(loaded, state_folder(loaded.root), scrubber(secrets.values()), stack, secrets, refresh)
+        maker = Maker(loaded, state_folder(loaded.root), scrubber(secrets.values()), stack, store, secrets, refresh)
         reach = drivers_for(maker, reached(loaded, scope))
         world = World(
             loaded=loaded,

@@ -9,7 +9,7 @@ parameters.py    defaults, values, overrides, secrets
 stable.py        machines (machines.py) and configurations (configured_files.py)
 rollouts.py      how placements want to be changed
 agile.py         objects (objects.py) of what a workload has as its source (sources.py): manifests.py, templates.py
-                 (Jinja2), placeholders.py (secrets and unknowns in them)
+                 (Jinja2), placeholders.py (secrets and unknowns in them); or a Pulumi program: programs.py
 selectors.py     label selectors of the command line
 """
 

@@ -1,8 +1,8 @@
-"""The units of an agile workload: one per Kubernetes object."""
+"""The units of an agile workload: one per Kubernetes object, or one for a Pulumi program."""
 
 from __future__ import annotations
 
-from orchestrator.desired import objects
+from orchestrator.desired import objects, programs
 from orchestrator.desired.blueprints import Agile, Ref
 from orchestrator.desired.here import Here
 from orchestrator.desired.objects import Manifest
@@ -18,6 +18,9 @@ def resolve(here: Here, ref: Ref) -> None:
     workload = here.blueprint.agile[ref[1]]
     namespace = _namespace(here, ref, workload)
     if namespace is None:
+        return
+    if workload.model.program is not None:
+        programs.resolve(here, ref, workload, namespace)
         return
     found, wrong = _objects(here, ref, workload, namespace)
     for diagnostic in wrong:

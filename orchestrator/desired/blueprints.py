@@ -12,7 +12,7 @@ from orchestrator.desired.fields import Compiler, Field
 from orchestrator.desired.language import Language
 from orchestrator.desired.names import Names
 from orchestrator.documents.loaded import BlueprintSource, JsonPath
-from orchestrator.documents.models import AgileWorkload, Check, Machines, Output, StableWorkload
+from orchestrator.documents.models import AgileOutput, AgileWorkload, Check, Machines, Output, StableWorkload
 from orchestrator.model.address import Mode
 from orchestrator.model.source import Diagnostic, Source
 
@@ -124,7 +124,7 @@ def compile_blueprint(source: BlueprintSource) -> Blueprint:
     return Blueprint(source, language, stable, agile, told, needs, order, found)
 
 
-def _types(outputs: Mapping[str, Output]) -> dict[str, str]:
+def _types(outputs: Mapping[str, Output | AgileOutput]) -> dict[str, str]:
     return {name: output.type for name, output in outputs.items()}
 
 
@@ -185,7 +185,7 @@ def _agile(compiler: Compiler, name: str, model: AgileWorkload) -> Agile:
         when=compiler.field((*path, "when"), model.when, "boolean", names.SETTLED),
         namespace=compiler.field((*path, "namespace"), model.namespace, "string", names.SETTLED),
         vars=_fields(compiler, (*path, "vars"), model.vars, "any", names.WORKLOAD),
-        outputs=_outputs(compiler, (*path, "outputs"), model.outputs, names.AGILE),
+        outputs={} if model.program else _outputs(compiler, (*path, "outputs"), model.outputs, names.AGILE),
         timeout=seconds(model.timeout),
     )
 
@@ -197,7 +197,7 @@ def _fields(
 
 
 def _outputs(
-    compiler: Compiler, path: JsonPath, outputs: Mapping[str, Output], roots: frozenset[str]
+    compiler: Compiler, path: JsonPath, outputs: Mapping[str, Output | AgileOutput], roots: frozenset[str]
 ) -> dict[str, Field]:
     return {
         name: compiler.field((*path, name, "value"), output.value, output.type, roots, f"output `{name}`")

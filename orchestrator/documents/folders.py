@@ -19,9 +19,10 @@ MAX_FILES = 10_000
 MAX_BYTES = 64 * 1024 * 1024  # of a whole folder
 
 MANIFESTS = (".yaml", ".yml", ".json", ".yaml.j2", ".yml.j2", ".json.j2")
+PROGRAM_FILE = "__main__.py"
 _ENDINGS = f"manifests end with {', '.join(MANIFESTS)}"
 
-_NOT_CONTENT = frozenset({".git", ".hg", ".svn", "__pycache__", ".orchestrator", ".DS_Store"})
+_NOT_CONTENT = frozenset({".git", ".hg", ".svn", "__pycache__", ".orchestrator", ".DS_Store", ".venv", "venv"})
 _LEFTOVERS = (".pyc", "~", ".swp", ".swo", ".retry")
 
 
@@ -121,6 +122,8 @@ def check_paths(document: Written[Blueprint], folder: Folder) -> Iterator[Diagno
     for name, agile in document.model.spec.agile.items():
         for index, manifest in enumerate(agile.manifests):
             yield from _manifest(document, folder, ("spec", "agile", name, "manifests", index), manifest)
+        if agile.program is not None:
+            yield from _program(document, folder, ("spec", "agile", name, "program"), agile.program)
 
 
 def _playbook(document: Written[Blueprint], folder: Folder, at: JsonPath, name: str) -> Iterator[Diagnostic]:
@@ -159,6 +162,22 @@ def _manifest(document: Written[Blueprint], folder: Folder, at: JsonPath, name: 
         yield Diagnostic(document.at.of(*at), f"there is no file or folder `{name}` in {folder.label}", hint)
     elif not any(file.endswith(MANIFESTS) for file in below):
         yield Diagnostic(document.at.of(*at), f"the folder `{name}` has no manifests", _ENDINGS)
+
+
+def _program(document: Written[Blueprint], folder: Folder, at: JsonPath, name: str) -> Iterator[Diagnostic]:
+    inner = inside(name)
+    if inner is None:
+        yield _leaves(document, at, name)
+    elif inner in folder.files:
+        yield Diagnostic(document.at.of(*at), f"`{name}` is a file", "name the program's folder")
+    elif not _below(folder, inner):
+        folders = {str(Path(file).parent) for file in folder.files if file.endswith(f"/{PROGRAM_FILE}")}
+        hint = did_you_mean(inner, folders) or "paths are relative to the blueprint's folder"
+        yield Diagnostic(document.at.of(*at), f"there is no folder `{name}` in {folder.label}", hint)
+    elif posixpath.join(inner, PROGRAM_FILE) not in folder.files:
+        what = f"the folder `{name}` has no {PROGRAM_FILE}"
+        hint = "a Pulumi program in Python begins there; other languages are not run"
+        yield Diagnostic(document.at.of(*at), what, hint)
 
 
 def inside(name: str) -> str | None:

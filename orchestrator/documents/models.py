@@ -26,6 +26,7 @@ NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 QUANTITY = r"\d{1,12}(\.\d{1,3})?[KMGT]i?"
+CONFIG_KEY = r"^([a-z][-a-z0-9]*:)?[A-Za-z_][A-Za-z0-9_]*$"  # of a Pulumi program also a provider's, as aws:region
 DURATION = r"^\d{1,6}(ms|s|m|h)$"
 LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
@@ -34,6 +35,8 @@ Name: TypeAlias = Annotated[str, Field(pattern=NAME, max_length=63)]
 Identifier: TypeAlias = Annotated[str, Field(pattern=IDENTIFIER, max_length=63)]  # what CEL and Jinja2 can name
 LabelKey: TypeAlias = Annotated[str, Field(pattern=LABEL_KEY, max_length=317)]
 LabelValue: TypeAlias = Annotated[str, Field(pattern=LABEL_VALUE, max_length=63)]
+ConfigKey: TypeAlias = Annotated[str, Field(pattern=CONFIG_KEY, max_length=127)]
+EnvironmentName: TypeAlias = Annotated[str, Field(pattern=IDENTIFIER, max_length=127)]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Duration: TypeAlias = Annotated[str, Field(pattern=DURATION)]
 Expression: TypeAlias = str  # text that may contain ${…}
@@ -212,16 +215,25 @@ class StableWorkload(Model):
     protect: bool = False
 
 
-AGILE_SOURCES = ("manifests",)  # what objects come from: a workload has exactly one of them
+# What an agile workload is made from: exactly one of them. All but a program make objects.
+AGILE_SOURCES = ("manifests", "program")
+
+
+class AgileOutput(Model):
+    """A typed value that others may refer to; a program's has no `value`: it is the export of that name."""
+
+    type: ParameterType
+    value: Any = None
 
 
 class AgileWorkload(Model):
-    """Kubernetes objects, from exactly one source."""
+    """Kubernetes objects, or whatever a Pulumi program makes, from exactly one source."""
 
     namespace: Expression = "default"
     manifests: Annotated[tuple[Text, ...], Items(False)] = ()
-    vars: dict[Identifier, Any] = Field(default_factory=dict)
-    outputs: dict[Identifier, Output] = Field(default_factory=dict)
+    program: Text | None = None  # a folder with a `__main__.py`
+    vars: dict[ConfigKey, Any] = Field(default_factory=dict)
+    outputs: dict[Identifier, AgileOutput] = Field(default_factory=dict)
     timeout: Duration = "5m"  # for becoming ready
     when: Condition = True
     after: Annotated[tuple[str, ...], Items(False)] = ()
@@ -230,6 +242,17 @@ class AgileWorkload(Model):
     @model_validator(mode="after")
     def _one(self) -> Self:
         exactly_one(self, *AGILE_SOURCES)
+        for name in self.vars if self.program is None else ():
+            if ":" in name:
+                message = "var `{name}` has a namespace, which only the configuration of a `program` has"
+                raise PydanticCustomError("namespaced_var", message, {"name": name})
+        for name, output in self.outputs.items():
+            given = "value" in output.model_fields_set
+            if given and self.program is not None:
+                message = "output `{name}` of a program is its export of that name: leave `value` out"
+                raise PydanticCustomError("output_value", message, {"name": name})
+            if not given and self.program is None:
+                raise PydanticCustomError("output_value", "output `{name}` has no `value`", {"name": name})
         return self
 
     @property
@@ -312,10 +335,21 @@ class Cluster(Model):
         return self
 
 
+class Programs(Model):
+    """How Pulumi programs run at a site: what they see of our environment, and who serves their `kubernetes:` types.
+
+    `official` is Pulumi's own Kubernetes plugin, from PATH or its release.
+    """
+
+    environment: Annotated[tuple[EnvironmentName, ...], Items(False)] = ()
+    provider: Literal["inprocess", "official"] = "inprocess"
+
+
 class SiteAgile(Model):
     """The agile half of a site."""
 
     cluster: Cluster
+    programs: Programs = Field(default_factory=Programs)
 
 
 class SiteSpec(Model):

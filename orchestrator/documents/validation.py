@@ -13,6 +13,7 @@ from orchestrator.documents.expressions import unclosed
 from orchestrator.documents.loaded import JsonPath, Positions, Written
 from orchestrator.documents.models import (
     API_VERSION,
+    CONFIG_KEY,
     DURATION,
     IDENTIFIER,
     LABEL_KEY,
@@ -47,6 +48,7 @@ _LATER = (
 _PATTERNS = {
     NAME: ("is not a name", "it has lower-case letters, digits and `-`, and begins and ends with a letter or digit"),
     IDENTIFIER: ("cannot be named in an expression", "use letters, digits and `_`, as in dbPassword"),
+    CONFIG_KEY: ("cannot be named in an expression", "use letters, digits and `_`, as in dbPassword"),
     DURATION: ("is not a duration", "write it as 500ms, 30s, 5m or 1h"),
     UUID: ("is not a UUID", "`orchestrator init` makes one; it is lower-case, as 7d0c1f4e-2b61-4c7e-9f0e-3f1a5b8c2d90"),
     LABEL_KEY: ("is not a label's key", "it has letters, digits, `-`, `_`, `.`, and a `domain/` before it at most"),

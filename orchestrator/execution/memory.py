@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.execution.look import Sight
 from orchestrator.execution.world import World
-from orchestrator.model.address import CONFIGURATION, MACHINE, Address
+from orchestrator.model.address import CONFIGURATION, MACHINE, PROGRAM, Address
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Present
 from orchestrator.model.outcome import Lease, Outcome, Result
@@ -78,7 +78,7 @@ def _record(unit: Unit, digest: str, facts: Mapping[str, Any], *, uid: str, run:
         address=unit.address,
         digest=digest,
         identity=unit.identity,
-        inputs=masked(dict(unit.inputs)) if is_machine or is_configuration else {},
+        inputs=masked(dict(unit.inputs)) if is_machine or is_configuration or unit.address.kind == PROGRAM else {},
         facts=dict(facts) if is_machine else {},
         spec={key: unit.spec.get(key) for key in _UNDO} if is_configuration else {},
         uid=uid,

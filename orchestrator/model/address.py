@@ -15,13 +15,14 @@ class Mode(StrEnum):
 
 MACHINE = "machine"
 CONFIGURATION = "configuration"
+PROGRAM = "program"  # a Pulumi program of an agile workload
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Address:
     """`site/placement/mode/workload/kind/name`, where the name of a namespaced object is `namespace/name`.
 
-    `kind` is `machine`, `configuration`, or a Kubernetes kind with its group (`Deployment.apps`, `Service`).
+    `kind` is `machine`, `configuration`, `program`, or a Kubernetes kind with its group (`Deployment.apps`, `Service`).
     """
 
     site: str

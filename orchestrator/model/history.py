@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +37,18 @@ class RunRow:
     result: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     steps: tuple[StepRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """One state of a Pulumi program's stack that was kept; `kept` is seconds since the epoch.
+
+    workload  `site/placement/agile/NAME`
+    about     `resources`, `pending`, `unfinished` and what else tells of it
+    """
+
+    number: int
+    workload: str
+    serial: int
+    kept: float
+    about: Mapping[str, Any] = field(default_factory=dict)

@@ -61,18 +61,26 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The target answered, and the thing is not there."""
+    """The target answered, and the thing is not there.
+
+    `differences` say what making it would bring, where that was asked: a program's resources.
+    """
 
     seen_at: float = 0.0
+    differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """The target did not answer; nothing is known. `cause` is the same text for all units that share one cause."""
+    """The target did not answer; nothing is known. `cause` is the same text for all units that share one cause.
+
+    `what` is the word for it: a program that cannot be previewed is known no better, for another reason.
+    """
 
     why: str
     cause: str = ""
     seen_at: float = 0.0
+    what: str = "unreachable"
 
 
 Observation: TypeAlias = Present | Absent | Unreachable

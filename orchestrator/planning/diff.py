@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.model.address import Mode
+from orchestrator.model.address import PROGRAM, Mode
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Absent, Difference, Observation, Present, Unreachable
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
+from orchestrator.planning.programs import compared_program
 from orchestrator.planning.wording import (
     changed_inputs,
     changed_text,
@@ -38,9 +39,10 @@ def change_for(
             differences = seen.differences if isinstance(seen, Present) else ()
             return replace(base, action=Action.LATER, reason="inputs known later", differences=differences)
         case Absent() if record is None or record.identity != unit.identity:
-            return replace(base, action=Action.CREATE, reason=NOT_THERE_YET)
+            return replace(base, action=Action.CREATE, reason=NOT_THERE_YET, differences=seen.differences)
         case Absent():
-            return replace(base, action=Action.CREATE, reason=DELETED_OUTSIDE, drift=True)
+            differences = seen.differences
+            return replace(base, action=Action.CREATE, reason=DELETED_OUTSIDE, differences=differences, drift=True)
         case Present() if not is_ours(seen, estate_id):
             return replace(
                 base, action=Action.ADOPT, reason="there, but not ours: taken over", differences=seen.differences
@@ -67,7 +69,7 @@ def is_unchanged(change: Change) -> bool:
 
 def unreachable(seen: Unreachable) -> str:
     """The reason of a unit that cannot be seen; the same text for all that share a cause."""
-    return f"held: unreachable ({seen.cause or seen.why})"
+    return f"held: {seen.what} ({seen.cause or seen.why})"
 
 
 def _not_ours(unit: Unit, seen: Present) -> str:
@@ -82,6 +84,8 @@ def _pending(seen: Present) -> str:
 def _compared(base: Change, unit: Unit, seen: Present) -> Change:
     """Present and ours: everything that is not as declared, each with its reason; none of it: wait, or nothing."""
     stamp = seen.stamp
+    if stamp is not None and unit.address.kind == PROGRAM:
+        return compared_program(base, unit, seen, stamp)
     if stamp is None:  # begun and never finished
         return replace(base, action=Action.UPDATE, reason=_pending(seen))
     reasons: list[str] = []

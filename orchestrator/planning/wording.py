@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from orchestrator.model.address import CONFIGURATION, MACHINE, Mode
+from orchestrator.model.address import CONFIGURATION, MACHINE, PROGRAM, Mode
 from orchestrator.model.observation import Difference, Present
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
@@ -93,7 +93,7 @@ def _split(name: str, old: Value, new: Value, remembered: bool) -> list[Differen
 
 
 def _is_file(unit: Unit, name: str) -> bool:
-    return unit.address.kind == CONFIGURATION and name != "ready" and not name.startswith("vars.")
+    return unit.address.kind in (CONFIGURATION, PROGRAM) and name != "ready" and not name.startswith("vars.")
 
 
 def _changed_item(unit: Unit, difference: Difference, gone: set[str], added: set[str]) -> str:
@@ -111,7 +111,7 @@ def _changed_item(unit: Unit, difference: Difference, gone: set[str], added: set
 
 
 def _is_input(unit: Unit) -> bool:
-    return unit.address.kind in (CONFIGURATION, MACHINE)
+    return unit.address.kind in (CONFIGURATION, MACHINE, PROGRAM)
 
 
 def _drifted_item(unit: Unit, difference: Difference) -> str:

@@ -3,6 +3,7 @@
 store.py       the store: what can be asked of it and written to it
 journal.py     runs and their steps, as they are read back
 revisions.py   what placements were resolved from, by digest; what is pinned to one
+stacks.py      the states of the stacks of Pulumi programs
 leases.py      who may change a site, and the tokens that shut a stale writer out
 database.py    the file, its folder, its transactions; the one place that translates the database's errors
 schema.py      the tables; migrations/ brings an older file up to them

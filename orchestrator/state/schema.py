@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.dialects.sqlite import Insert, insert
 
-HEAD = "0003"
+HEAD = "0004"
 
 metadata = MetaData()
 
@@ -133,6 +133,20 @@ pins = Table(
     Column("documents", Text, nullable=False),
     Column("since", Float, nullable=False),
     Column("why", Text, nullable=False),
+)
+
+stacks = Table(
+    "stacks",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("workload", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("serial", Integer, nullable=False),
+    Column("kept", Float, nullable=False),
+    Column("about", JSON, nullable=False),
+    Column("state", LargeBinary, nullable=False),  # compressed; what is secret in it is encrypted
+    Index("stacks_workload", "workload", "number"),
+    sqlite_autoincrement=True,
 )
 
 

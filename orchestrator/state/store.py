@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,13 +16,13 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from orchestrator.errors import UsageError
 from orchestrator.model.address import Address, WorkloadKey
 from orchestrator.model.change import Change, Plan
-from orchestrator.model.history import RunRow
+from orchestrator.model.history import RunRow, StateRow
 from orchestrator.model.outcome import Lease, Outcome
 from orchestrator.model.record import Record
 from orchestrator.model.revision import Good, PinRow, Revision
 from orchestrator.model.values import masked
 from orchestrator.planning import saved
-from orchestrator.state import journal, leases, revisions, schema
+from orchestrator.state import journal, leases, revisions, schema, stacks
 from orchestrator.state.database import Database, state_folder
 
 _PUT_RECORD, _PUT_LOG = schema.put(schema.records), schema.put(schema.logs)
@@ -259,6 +260,28 @@ class Store:
         """Take a site's lease from its holder, whose next write fails."""
         with self._database.writing() as connection:
             leases.unlock(connection, site)
+
+    # the states of stacks
+
+    def save_state(self, key: WorkloadKey, serial: int, packed: bytes, about: Mapping[str, Any]) -> None:
+        """Keep a state of a workload's stack, compressed; `about` tells of it. The last ones of each are kept."""
+        with self._database.writing() as connection:
+            stacks.save(connection, key, serial, packed, about, self._clock())
+
+    def newest_state(self, key: WorkloadKey) -> tuple[int, bytes, Mapping[str, Any]] | None:
+        """The last state of a workload's stack: its serial, the state, what tells of it."""
+        with self._database.reading() as connection:
+            return stacks.newest(connection, key)
+
+    def states(self, key: str | None = None, since: float = 0.0, until: float = math.inf) -> list[StateRow]:
+        """The states that were kept of one stack (or of all) in a time, newest first."""
+        with self._database.reading() as connection:
+            return stacks.listed(connection, key, since, until)
+
+    def state(self, number: int) -> bytes | None:
+        """One state, compressed."""
+        with self._database.reading() as connection:
+            return stacks.content(connection, number)
 
     # outputs and places
 

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.toolchain.cache import Report
-from orchestrator.toolchain.programs import Program, architecture
+from orchestrator.toolchain.programs import Program, Release, architecture
 from orchestrator.toolchain.ways import WayFailed, without_credentials
 
 # A closed network often swallows packets: what does not answer soon is not there. Once connected, a
@@ -66,21 +66,25 @@ class Downloads:
 
         Raises WayFailed: no release for this machine, no answer, not found, a checksum that differs.
         """
-        if pin.release is None:
+        return self.fetch_release(pin.name, pin.release, folder)
+
+    def fetch_release(self, name: str, release: Release | None, folder: Path) -> dict[str, Any]:
+        """The same for any release; None is one that cannot be verified."""
+        if release is None:
             raise WayFailed("its vendor publishes no checksums to verify a download with")
-        if os.uname().sysname != "Linux" or architecture() not in dict(pin.release.arch_names):
+        if os.uname().sysname != "Linux" or architecture() not in dict(release.arch_names):
             raise WayFailed(f"there is no release for {os.uname().sysname} {architecture()}")
-        release = pin.release.for_arch(architecture())
+        release = release.for_arch(architecture())
         url, checksums_url = mirrored(release.url), mirrored(release.checksums_url)
         file_name = url.rsplit("/", 1)[-1]
         wanted = parse_checksum(self._text(checksums_url), file_name)
         if wanted is None:
             raise WayFailed(f"{checksums_url} has no SHA-256 for {file_name}")
         fetched = folder / "download"
-        got = self._file(pin.name, url, fetched)
+        got = self._file(name, url, fetched)
         if got != wanted:
             raise WayFailed(f"REFUSED: {url} has the SHA-256 {got}, its vendor published {wanted}")
-        _take_program(fetched, release.member, folder / pin.name)
+        _take_program(fetched, release.member, folder / name)
         return {"way": "downloaded", "url": without_credentials(url), "sha256": wanted}
 
     def _text(self, url: str) -> str:

@@ -2,7 +2,7 @@
 
     what      one line
     units     ADDRESS: {inputs, needs, protected, blueprint, identity, spec}
-    observed  ADDRESS: absent | {unreachable: WHY, cause} | {applied: same | INPUTS, ...Present's fields}
+    observed  ADDRESS: absent | {unreachable: WHY, cause, what} | {applied: same | INPUTS, ...Present's fields}
               (`applied` are the inputs that the stamp was made from, `same` the unit's own; without it: no stamp)
     records   `same` (all units, as declared), or ADDRESS: {applied, protected, spec, blueprint, identity}
     scope     Scope's fields
@@ -168,7 +168,7 @@ def _observation(address: Address, seen: Any, declared: Unit | None) -> Observat
     if seen == "absent":
         return Absent()
     if "unreachable" in seen:
-        return Unreachable(seen["unreachable"], cause=seen.get("cause", ""))
+        return Unreachable(seen["unreachable"], cause=seen.get("cause", ""), what=seen.get("what", "unreachable"))
     fields = {
         key: value for key, value in seen.items() if key in ("ready", "because", "uid", "facts") or key == "pending"
     }

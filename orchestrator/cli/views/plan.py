@@ -52,7 +52,7 @@ _LABEL_AT_MOST = 44
 _PATH_WIDTH = 48
 _NARROWEST = 40  # what reasons get on any terminal
 
-_REASONS = re.compile(r"; (?=changed: |drifted: |cannot be changed in place|pending handlers: )")
+_REASONS = re.compile(r"; (?=changed: |drifted: |cannot be changed in place|pending handlers: |unfinished: |Pulumi: )")
 
 
 def plan_text(plan: Plan, *, colour: bool, width: int, now: float) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import DriverError
 from orchestrator.holders import shown
-from orchestrator.model.address import Address, Mode, WorkloadKey
+from orchestrator.model.address import PROGRAM, Address, Mode, WorkloadKey
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Absent, Observation, Observed, Present, Tally, Unreachable
 from orchestrator.model.outcome import Lease, Outcome, Report, Result
@@ -29,6 +29,7 @@ from orchestrator.modes.agile.observing import Reader, Seen
 from orchestrator.modes.agile.site import AgileSite
 
 if TYPE_CHECKING:
+    from orchestrator.modes.agile.programs.programs import Programs
     from orchestrator.modes.agile.stack import Stack
 
 _CHANGED_BY_PULUMI = (Action.CREATE, Action.UPDATE, Action.REPLACE, Action.ADOPT, Action.DELETE)
@@ -53,6 +54,7 @@ class AgileDriver:
         self._lock = threading.Lock()
         self._namespaces = threading.Lock()  # nobody removes one while another is about to use it
         self._made: _Reach | None = None
+        self._made_programs: Programs | None = None
         self._seen = Seen()
         self._units: tuple[Unit, ...] = ()
         self._observed: Mapping[Address, Observation] = {}
@@ -63,11 +65,12 @@ class AgileDriver:
     def observe(self, units: Sequence[Unit], known: Sequence[Record]) -> Observed:
         """See `Driver.observe`. Nothing of Pulumi is used. Raises DriverError for a kubeconfig that cannot be used."""
         reach = self._reach()
-        before = reach.api.requests
+        before, runs = reach.api.requests, self._made_programs.runs if self._made_programs else 0
         reader = Reader(reach.api, reach.kinds, self._site.estate_id, self._site.site, self._site.scrub)
         reach.kinds.expire()
         try:
-            found, seen = reader.observe(units, known)
+            found, seen = reader.observe(*_without_programs(units, known))
+            found |= self._observe_programs(reach, units, known, seen)
         except UnreachedError as unreached:
             found, seen = self._nothing_seen(units, known, unreached.cause), Seen()
         except RefusedError as refused:
@@ -75,7 +78,17 @@ class AgileDriver:
             found, seen = self._nothing_seen(units, known, why), Seen()
         with self._lock:
             self._units, self._observed, self._seen = tuple(units), found, seen
-        return Observed(found, tally=Tally(requests=reach.api.requests - before))
+        pulumi_runs = (self._made_programs.runs if self._made_programs else 0) - runs
+        return Observed(found, tally=Tally(requests=reach.api.requests - before, pulumi_runs=pulumi_runs))
+
+    def _observe_programs(
+        self, reach: _Reach, units: Sequence[Unit], known: Sequence[Record], seen: Seen
+    ) -> Mapping[Address, Observation]:
+        programs = [unit for unit in units if unit.address.kind == PROGRAM]
+        records = [record for record in known if record.address.kind == PROGRAM]
+        if not programs and not records and not any(PROGRAM in i.kinds for i in seen.inventories):
+            return {}
+        return self._programs(reach).observe(programs, records, seen.inventories)
 
     def _nothing_seen(self, units: Sequence[Unit], known: Sequence[Record], why: str) -> dict[Address, Observation]:
         seen = Unreachable(why, cause=why, seen_at=time.time())
@@ -90,9 +103,13 @@ class AgileDriver:
             return
         done: list[Outcome] = []
         for change in changes:
-            if change.action == Action.FORGET:
+            if change.address.kind == PROGRAM:
+                done.append(self._apply_program(reach, change, report))
+                yield done[-1]
+            elif change.action == Action.FORGET:
                 yield reach.actor.forget(change)
         through = [change for change in changes if change.action in _CHANGED_BY_PULUMI]
+        through = [change for change in through if change.address.kind != PROGRAM]
         if through:
             for outcome in self._through_pulumi(reach, through, report):
                 done.append(outcome)
@@ -100,7 +117,13 @@ class AgileDriver:
         for change in changes:
             if change.action == Action.WAIT:
                 yield reach.actor.wait(change, report)
-        self._tidy(reach, through, done)
+        self._tidy(reach, [change for change in changes if change.action in _CHANGED_BY_PULUMI], done)
+
+    def _apply_program(self, reach: _Reach, change: Change, report: Report) -> Outcome:
+        def prepare(address: Address, namespace: str) -> str:
+            return self._prepare(reach, [change]).get(namespace, "")
+
+        return self._programs(reach).apply(change, prepare, report)
 
     def _through_pulumi(self, reach: _Reach, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         from orchestrator.modes.agile.stackrun import Hands, StackRun
@@ -184,6 +207,19 @@ class AgileDriver:
 
         return Stack(key, self._site.scratch / "stacks")
 
+    def hand_over(self, address: Address, unit: Unit | None, arguments: Sequence[str]) -> int:
+        """Run pulumi for a program's stack, for a person; its exit code. The site's lease is its caller's.
+
+        Raises DriverError where it cannot be run.
+        """
+        reach = self._reach()
+
+        def prepare(address: Address, namespace: str) -> str:
+            coming = Change(address, Action.UPDATE, "by hand", unit=unit)
+            return self._prepare(reach, [coming]).get(namespace, "") if unit else ""
+
+        return self._programs(reach).hand_over(address, unit, arguments, prepare)
+
     def take(self, lease: Lease) -> Lease | None:
         """See `Driver.take`. A cluster that cannot be reached has no lease taken: nothing is changed there either."""
         leases = self._leases()
@@ -220,13 +256,25 @@ class AgileDriver:
     def spent(self) -> Tally:
         """See `Driver.spent`."""
         requests = self._made.api.requests if self._made else 0
-        return Tally(requests=requests, pulumi_runs=self._pulumi_runs)
+        programs = self._made_programs.runs if self._made_programs else 0
+        return Tally(requests=requests, pulumi_runs=self._pulumi_runs + programs)
 
     def close(self) -> None:
         """End the connections, and whoever still waits."""
         self._closing.set()
+        if self._made_programs:
+            self._made_programs.end()
         if self._made:
             self._made.connection.close()
+
+    def _programs(self, reach: _Reach) -> Programs:
+        """Made once they are first needed: they import Pulumi."""
+        from orchestrator.modes.agile.programs.programs import Programs
+
+        with self._lock:
+            if self._made_programs is None:
+                self._made_programs = Programs(self._site, reach.api, reach.kinds, self._closing)
+            return self._made_programs
 
     def _leases(self) -> Leases:
         return Leases(self._reach().api, self._site.estate_id, self._site.site, time.time)
@@ -243,3 +291,8 @@ class AgileDriver:
                 actor = Actor(api, kinds, site.estate_id, site.scrub, self._closing)
                 self._made = _Reach(connection, api, kinds, actor)
             return self._made
+
+
+def _without_programs(units: Sequence[Unit], known: Sequence[Record]) -> tuple[list[Unit], list[Record]]:
+    """What stands for objects of the cluster."""
+    return [u for u in units if u.address.kind != PROGRAM], [r for r in known if r.address.kind != PROGRAM]

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.model.address import Address
+from orchestrator.model.address import PROGRAM, Address
 from orchestrator.model.observation import Absent, Observation, Present, Unreachable
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
@@ -80,6 +80,8 @@ class Reader:
         self._look_for_ours(_ALWAYS, places, seen)
         for inventory in seen.inventories:
             for kind, namespaces in inventory.kinds.items():
+                if kind == PROGRAM:  # no kind of the cluster's
+                    continue
                 places.setdefault(kind, set()).update(namespaces)
         versions = {u.address.kind: _version_of(u) for u in units}
         self._look_for_ours([kind for kind in places if kind not in _ALWAYS], places, seen, versions)

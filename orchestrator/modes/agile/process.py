@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,11 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 OnOutput = Callable[[str], Any]
+
+
+def dying_with_us() -> list[str]:
+    """What a command line begins with whose program the kernel is to kill when the thread that starts it ends."""
+    return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
 
 
 class Pulumi(PulumiCommand):  # type: ignore[misc]
@@ -47,7 +53,7 @@ class Pulumi(PulumiCommand):  # type: ignore[misc]
         on_error: OnOutput | None = None,
     ) -> CommandResult:
         """Run one command to its end. Raises the Automation API's CommandError where it fails."""
-        argv = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), self.command, "--non-interactive"]
+        argv = [*dying_with_us(), self.command, "--non-interactive"]
         with self._lock:
             if self._ended:
                 raise create_command_error(CommandResult("", "ended", -9))
@@ -76,12 +82,18 @@ class Pulumi(PulumiCommand):  # type: ignore[misc]
             raise create_command_error(result)
         return result
 
+    def interrupt(self) -> None:
+        """Ask the child to end in order, if one runs."""
+        with self._lock:
+            if self._child is not None and self._child.poll() is None:
+                self._child.send_signal(signal.SIGINT)
+
     def end(self) -> None:
-        """End the child, if one runs; none is started any more."""
+        """End the child and the plugins that it has started, if one runs; none is started any more."""
         with self._lock:
             self._ended = True
             if self._child is not None and self._child.poll() is None:
-                self._child.kill()
+                os.killpg(self._child.pid, signal.SIGKILL)
 
 
 def _read(stream: IO[str] | None, told: OnOutput | None) -> str:

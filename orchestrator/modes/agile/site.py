@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.modes.agile.programs.kept import States
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,9 @@ class AgileSite:
     kubeconfig    the file; the ambient default is never used
     context       the context in it; None for its current one
     allowed_exec  programs that the kubeconfig may start to get credentials (names or full paths)
+    official      Kubernetes objects of programs are served by Pulumi's own plugin, not by us
+    environment   what Pulumi programs and their provider plugins see of our environment
+    states        where the states of their stacks are kept, besides the cluster
     pulumi        finds the program; called when something is changed, never to observe. May raise ToolchainError
     passphrase    what encrypts secrets in Pulumi's state; called as seldom
     scrub         takes every known secret out of a text that is shown or kept
@@ -30,3 +37,6 @@ class AgileSite:
     scrub: Callable[[str], str]
     context: str | None = None
     allowed_exec: tuple[str, ...] = ()
+    official: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    states: States | None = None
