@@ -140,8 +140,8 @@ def _agile(maker: Maker, site: Written[Site], agile: SiteAgile) -> Driver:
     from orchestrator.modes.unreachable import UnreachableDriver
 
     cluster = agile.cluster
-    kubeconfig = _kubeconfig(maker, site, cluster)
-    if kubeconfig is None:
+    kubeconfig = None if cluster.in_cluster else _kubeconfig(maker, site, cluster)
+    if kubeconfig is None and not cluster.in_cluster:
         return UnreachableDriver(NO_LAB)
     from orchestrator.modes.agile.driver import AgileDriver
     from orchestrator.modes.agile.passphrase import passphrase

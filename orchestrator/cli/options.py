@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from orchestrator.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,3 +83,21 @@ def parallel_option(command: F) -> F:
         show_default=True,
         help="How many sites, and workloads of a site, at the same time.",
     )(command)
+
+
+def every_option(what: str) -> Callable[[F], F]:
+    """`--every DURATION`, as `every: float` in seconds."""
+    return click.option(
+        "--every",
+        default="60s",
+        show_default=True,
+        callback=lambda _, __, value: _seconds(value),
+        help=f"{what}: a number with s, m or h.",
+    )
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not found:
+        raise UsageError(f"--every {text} is no duration", hint="a number with s, m or h, as 60s")
+    return float(found[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[found[2]]

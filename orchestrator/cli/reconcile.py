@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,27 +9,25 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
+from orchestrator.cli.options import estate_option, every_option, output_option, parallel_option, scope_options
 from orchestrator.cli.running import carry_out
 from orchestrator.cli.session import Limits, Session, load, reached, scope_of, session
 from orchestrator.cli.views.apply import ApplyView, make_view
-from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.errors import OrchestratorError
 from orchestrator.execution.stop import Stop, stop_on_signals
 from orchestrator.model.change import Action, Change, Plan, Scope
 from orchestrator.reconciler.loop import healing
 from orchestrator.reconciler.loop import reconcile as run_loop
 
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
 
 @click.command()
 @estate_option
 @scope_options
-@click.option("--every", default="60s", show_default=True, help="How often: a number with s, m or h.")
+@every_option("How often")
 @click.option("--once", is_flag=True, help="Go round once and end.")
 @parallel_option
 @output_option("table", "json")
-def reconcile(estate: Path | None, limits: Limits, every: str, once: bool, parallel: int, output: str) -> None:
+def reconcile(estate: Path | None, limits: Limits, every: float, once: bool, parallel: int, output: str) -> None:
     """Plan and apply again and again, every site by itself, without asking.
 
     What the documents ask for is applied; drift is healed on Kubernetes and reported on machines. A site that
@@ -39,14 +36,7 @@ def reconcile(estate: Path | None, limits: Limits, every: str, once: bool, paral
     stop = Stop()
     cycle = _Cycle(estate, limits, make_view(output), parallel, stop)
     with stop_on_signals(stop, cycle.say):
-        run_loop(cycle, every=_seconds(every), parallel=parallel, stop=stop, once=once)
-
-
-def _seconds(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not found:
-        raise UsageError(f"--every {text} is no duration", hint="a number with s, m or h, as 60s")
-    return float(found[1]) * _SECONDS[found[2]]
+        run_loop(cycle, every=every, parallel=parallel, stop=stop, once=once)
 
 
 class _Cycle:

@@ -322,16 +322,17 @@ Kubeconfig: TypeAlias = Annotated[
 
 
 class Cluster(Model):
-    """How a site's Kubernetes API is reached: the lab's, or a kubeconfig by path or reference."""
+    """How a site's Kubernetes API is reached: the lab's, a kubeconfig by path or reference, or from a pod in it."""
 
     lab: bool = False
+    in_cluster: bool = Field(default=False, alias="inCluster")  # by the service account of the pod that we run in
     kubeconfig: Kubeconfig | None = None
     context: str | None = None
     exec: Annotated[tuple[str, ...], Items(False)] = ()  # programs that the kubeconfig may start for credentials
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, "lab", "kubeconfig")
+        exactly_one(self, "lab", "kubeconfig", "inCluster")
         return self
 
 

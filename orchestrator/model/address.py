@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Mode(StrEnum):
@@ -13,6 +14,7 @@ class Mode(StrEnum):
     AGILE = "agile"
 
 
+_MODES = frozenset(Mode)
 MACHINE = "machine"
 CONFIGURATION = "configuration"
 PROGRAM = "program"  # a Pulumi program of an agile workload
@@ -35,12 +37,7 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Address:
         """The address that `str()` has printed. Raises ValueError, saying what is missing."""
-        parts = text.split("/", 5)
-        if len(parts) != 6 or not all(parts):
-            raise ValueError(f"`{text}` is not an address; expected site/placement/mode/workload/kind/name")
-        if parts[2] not in set(Mode):
-            raise ValueError(f"`{text}` is not an address: the third part is stable or agile, not `{parts[2]}`")
-        return cls(parts[0], parts[1], Mode(parts[2]), *parts[3:])
+        return _parsed(text)
 
     def __str__(self) -> str:
         return f"{self.site}/{self.placement}/{self.mode}/{self.workload}/{self.kind}/{self.name}"
@@ -54,6 +51,17 @@ class Address:
     def label(self) -> str:
         """The unit's short name for a person, as `configuration db-a` or `Deployment web`."""
         return f"{self.kind.split('.')[0]} {self.name.split('/')[-1]}"
+
+
+@lru_cache(maxsize=100_000)
+def _parsed(text: str) -> Address:
+    """Kept: each look meets every address several times, in stamps and in records."""
+    parts = text.split("/", 5)
+    if len(parts) != 6 or not all(parts):
+        raise ValueError(f"`{text}` is not an address; expected site/placement/mode/workload/kind/name")
+    if parts[2] not in _MODES:
+        raise ValueError(f"`{text}` is not an address: the third part is stable or agile, not `{parts[2]}`")
+    return Address(parts[0], parts[1], Mode(parts[2]), *parts[3:])
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -74,6 +74,9 @@ class Unit:
     needs: frozenset[Address] = frozenset()
     protected: Source | None = None
     blueprint: str = ""
+    _digests: dict[str, tuple[dict[str, str], str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # by salt: a plan asks for them several times
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -88,11 +91,18 @@ class Unit:
 
     def input_digests(self, salt: str) -> dict[str, str]:
         """The digest of each input. Raises ValueError where one is unknown."""
-        return {name: digest(value, salt) for name, value in sorted(self.inputs.items())}
+        return dict(self._digested(salt)[0])
 
     def digest(self, salt: str) -> str:
         """The digest of the whole unit. Raises ValueError where an input is unknown."""
-        return digest(dict(self.input_digests(salt)))
+        return self._digested(salt)[1]
+
+    def _digested(self, salt: str) -> tuple[dict[str, str], str]:
+        found = self._digests.get(salt)
+        if found is None:
+            inputs = {name: digest(value, salt) for name, value in sorted(self.inputs.items())}
+            found = self._digests[salt] = inputs, digest(dict(inputs))
+        return found
 
     def stamp(self, estate: str, salt: str) -> Stamp:
         """The stamp to leave on the target. `salt` is random; it is dropped where nothing is secret."""

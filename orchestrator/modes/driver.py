@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from orchestrator.model.change import Change
@@ -20,6 +20,13 @@ class Driver(Protocol):
 
     def observe(self, units: Sequence[Unit], known: Sequence[Record]) -> Observed:
         """See the units, and whatever else of our estate is at this site; `known` says where else to look."""
+        ...
+
+    def watch(self, changed: Callable[[], None]) -> bool:
+        """Call `changed` soon after something that `observe` sees has changed, until the driver is closed.
+
+        Calls come from other threads. False where this mode cannot watch: then it has to be looked at now and then.
+        """
         ...
 
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:

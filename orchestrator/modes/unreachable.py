@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from orchestrator.model.change import Change
 from orchestrator.model.observation import Observed, Tally, Unreachable
@@ -21,6 +21,10 @@ class UnreachableDriver:
         """Nothing can be seen."""
         seen = Unreachable(self._why, cause=self._why)
         return Observed(dict.fromkeys([u.address for u in units] + [r.address for r in known], seen))
+
+    def watch(self, changed: Callable[[], None]) -> bool:
+        """There is nothing to watch."""
+        return False
 
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         """Nothing can be done."""

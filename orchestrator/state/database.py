@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import orjson
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
@@ -180,6 +181,7 @@ def _engine(path: Path) -> Engine:
         connect_args={"timeout": _BUSY_SECONDS},
         pool_size=8,
         max_overflow=64,
+        json_deserializer=orjson.loads,
     )
 
     @event.listens_for(engine, "connect")

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +25,7 @@ from orchestrator.planning import saved
 from orchestrator.state import journal, leases, revisions, schema, stacks
 from orchestrator.state.database import Database, state_folder
 
+_RECORDS = select(*(schema.records.c[each.name] for each in fields(Record))).order_by(schema.records.c.address)
 _PUT_RECORD, _PUT_LOG = schema.put(schema.records), schema.put(schema.logs)
 _PUT_OUTPUTS, _PUT_PLACE = schema.put(schema.outputs), schema.put(schema.places)
 _FORGET = delete(schema.records).where(schema.records.c.address == bindparam("forgotten"))
@@ -74,11 +75,11 @@ class Store:
 
     def records(self, site: str | None = None) -> dict[Address, Record]:
         """What is remembered of units, of one site or of all."""
-        query = select(schema.records).order_by(schema.records.c.address)
+        query = _RECORDS
         if site is not None:
             query = query.where(schema.records.c.site == site)
         with self._database.reading() as connection:
-            found = [_record(row._asdict()) for row in connection.execute(query)]
+            found = [Record(Address.parse(row[0]), *row[1:]) for row in connection.execute(query)]
         return {record.address: record for record in found}
 
     def save(self, record: Record, lease: Lease | None) -> None:
@@ -331,11 +332,6 @@ def _row(record: Record) -> dict[str, Any]:
         "run": record.run,
         "seen_at": record.seen_at,
     }
-
-
-def _record(row: dict[str, Any]) -> Record:
-    fields = {name: value for name, value in row.items() if name != "site"}
-    return Record(**{**fields, "address": Address.parse(row["address"])})
 
 
 def _number(key: Any) -> int:

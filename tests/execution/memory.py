@@ -53,6 +53,8 @@ class Target:
     dies_after: int | None = None
     held_by: Lease | None = None
     closed: bool = False
+    can_watch: bool = False
+    tell: Callable[[], None] = lambda: None
     on_step: Callable[[Change], None] = lambda change: None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -61,6 +63,10 @@ class Target:
             address: Present(stamp, facts={"address": f"at-{address.name}"}) for address, stamp in self.there.items()
         }
         return Observed({**{u.address: found.get(u.address, Absent()) for u in units}, **found})
+
+    def watch(self, changed: Callable[[], None]) -> bool:
+        self.tell = changed
+        return self.can_watch
 
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         for change in changes:

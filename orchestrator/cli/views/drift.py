@@ -27,11 +27,11 @@ def drift_text(plan: Plan) -> str:
     names = labels(plan.changes)
     seen = [change for change in changes if change.action != Action.HOLD]
     heads = [(c.address.site, c.address.placement, str(c.address.mode), names[c.address]) for c in seen]
-    lines = _aligned([(head, line) for c, head in zip(seen, heads, strict=True) for line in _details(c)])
+    lines = _aligned([(head, line) for c, head in zip(seen, heads, strict=True) for line in details(c)])
     return "\n".join([*lines, *_unseen(changes), _sum(plan, changes)])
 
 
-def _details(change: Change) -> list[str]:
+def details(change: Change) -> list[str]:
     """What drifted, field by field as it was left and as it is; else the reason why it is listed."""
     if not change.drift or not change.differences:
         lines = [t.clean(change.reason)]

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import orjson
 
+from orchestrator.errors import DriverError
 from orchestrator.modes.agile.connection import Connection
 from orchestrator.modes.agile.objects import MANAGER
+from orchestrator.modes.agile.pacing import BUSY, PATIENCE, EndedError, Pace, asked_for
 
 PAGE = 500  # objects per LIST request
 ONLY_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
+WATCH_SECONDS = 90.0  # of silence; a bookmark comes about once a minute
 
 
 class UnreachedError(Exception):
@@ -42,8 +46,9 @@ class RefusedError(Exception):
 class Api:
     """One API server. Each method raises UnreachedError and, if not said otherwise, RefusedError."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, closing: threading.Event | None = None) -> None:
         self._connection = connection
+        self._pace = Pace(closing or threading.Event())
         self._lock = threading.Lock()
         self._requests = 0
 
@@ -71,8 +76,11 @@ class Api:
             raise
         return found
 
-    def list(self, path: str, **query: str) -> list[dict[str, Any]]:
-        """All objects of a collection, page by page, each with its apiVersion and kind."""
+    def snapshot(self, path: str, **query: str) -> tuple[list[dict[str, Any]], str]:
+        """All objects of a collection, page by page, with apiVersion and kind each; and their resource version.
+
+        A watch can go on from there.
+        """
         found: list[dict[str, Any]] = []
         token = ""
         while True:
@@ -85,9 +93,35 @@ class Api:
                 continue
             version, kind = page.get("apiVersion"), str(page.get("kind", "")).removesuffix("List")
             found += [{"apiVersion": version, "kind": kind, **item} for item in page.get("items") or []]
-            token = (page.get("metadata") or {}).get("continue") or ""
+            meta = page.get("metadata") or {}
+            token = meta.get("continue") or ""
             if not token:
-                return found
+                return found, str(meta.get("resourceVersion", ""))
+
+    def watch(self, path: str, opened: Callable[[Any], None], **query: str) -> Generator[dict[str, Any], None, None]:
+        """The events of a collection as they come, until the server ends it.
+
+        `opened` gets the answer that is read: its `shutdown()` ends the reading from another thread.
+        """
+        from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+        target = f"{quote(path)}?{urlencode({'watch': 'true', **query})}"
+        response = self._sent(lambda: self._connection.follow(target, (CONNECT_SECONDS, WATCH_SECONDS)))
+        opened(response)
+        try:
+            if response.status != 200:
+                self._answer(response)
+            yield from _lines(response)
+        except ReadTimeoutError:  # nothing, not even a bookmark: the link may be dead
+            return
+        except (HTTPError, OSError) as error:
+            raise UnreachedError(f"Kubernetes API {self.server}: {_why(error)}") from None
+        finally:
+            response.close()
+
+    def list(self, path: str, **query: str) -> list[dict[str, Any]]:
+        """The objects of `snapshot`."""
+        return self.snapshot(path, **query)[0]
 
     def apply(self, path: str, body: Mapping[str, Any], *, force: bool) -> dict[str, Any]:
         """Server-side apply with our field manager; the object as it is now."""
@@ -132,18 +166,39 @@ class Api:
         content: str = _JSON,
         accept: str = _JSON,
     ) -> Any:
+        target = f"{quote(path)}?{urlencode(query)}" if query else quote(path)
+        data = orjson.dumps(body) if body is not None else None
+        headers = {"Accept": accept, **({"Content-Type": content} if data else {})}
+        timeout = (CONNECT_SECONDS, READ_SECONDS)
+        send = lambda: self._connection.send(method, target, data, headers, timeout)
+        return self._answer(self._patiently(lambda: self._sent(send)))
+
+    def _patiently(self, send: Callable[[], Any]) -> Any:
+        """The answer to a request, sent again as long as the server is too busy for it."""
+        end, tries = time.monotonic() + PATIENCE, 0
+        while True:
+            try:
+                self._pace.wait()
+            except EndedError:
+                raise UnreachedError(f"Kubernetes API {self.server}: not asked any more") from None
+            response = send()
+            pause = asked_for(response.headers, tries)
+            if response.status not in BUSY or time.monotonic() + pause > end:
+                return response
+            self._pace.slow_down(pause)
+            tries += 1
+
+    def _sent(self, send: Callable[[], Any]) -> Any:
         from urllib3.exceptions import HTTPError
 
         with self._lock:
             self._requests += 1
-        target = f"{quote(path)}?{urlencode(query)}" if query else quote(path)
-        data = orjson.dumps(body) if body is not None else None
-        headers = {"Accept": accept, **({"Content-Type": content} if data else {})}
         try:
-            response = self._connection.send(method, target, data, headers, (CONNECT_SECONDS, READ_SECONDS))
+            return send()
+        except DriverError as error:
+            raise UnreachedError(f"Kubernetes API {self.server}: {error.message}") from None
         except (HTTPError, OSError) as error:
             raise UnreachedError(f"Kubernetes API {self.server}: {_why(error)}") from None
-        return self._answer(response)
 
     def _answer(self, response: Any) -> Any:
         try:
@@ -155,13 +210,28 @@ class Api:
         if response.status == 401:
             raise UnreachedError(f"Kubernetes API {self.server}: our credentials are refused (401 Unauthorized)")
         known = answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
-        if response.status in (429, 502, 503, 504) or (response.status >= 400 and not known and response.status != 404):
+        if response.status in BUSY and (wait := response.headers.get("Retry-After", "")).isdigit():
+            said = str(known.get("message", "")).rstrip()
+            raise UnreachedError(
+                f"Kubernetes API {self.server}: answers {response.status} {said}; it asks to be left alone for {wait} s"
+            )
+        if response.status in (*BUSY, 502, 504) or (response.status >= 400 and not known and response.status != 404):
             raise UnreachedError(
                 f"Kubernetes API {self.server}: answers {response.status} {known.get('message', '')}".rstrip()
             )
         causes = (known.get("details") or {}).get("causes") or []
         message = str(known.get("message") or f"HTTP {response.status}")
         raise RefusedError(response.status, str(known.get("reason", "")), message, tuple(causes))
+
+
+def _lines(response: Any) -> Iterator[dict[str, Any]]:
+    """One JSON object a line, however the bytes come."""
+    left = b""
+    for piece in response.stream():
+        *lines, left = (left + piece).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield orjson.loads(line)
 
 
 def _why(error: BaseException) -> str:
@@ -176,6 +246,8 @@ def _why(error: BaseException) -> str:
             return (
                 f"its certificate is not trusted ({inner.verify_message}); check the kubeconfig's certificate-authority"
             )
+        if isinstance(inner, ssl.SSLError):
+            return f"TLS failed ({inner.reason or 'the server ended it'}); check the address and the client certificate"
         if isinstance(inner, ConnectionRefusedError):
             return "connection refused"
     if isinstance(root, exceptions.ConnectTimeoutError):

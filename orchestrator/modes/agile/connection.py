@@ -36,14 +36,15 @@ class Connection:
 
     def __init__(self, access: Access, scratch: Path) -> None:
         self.server = access.server
+        self._streaming: Any = None  # connections that are kept for as long as something is watched
         self._access = access
         self._lock = threading.Lock()
-        self._credential = access.login() if access.login else Credential()
+        self._credential: Credential | None = None if access.login else Credential()
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_left(scratch)
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=scratch))
         try:
-            self._pool = self._made()
+            self._pool = self._made(Credential())
         except DriverError:
             self.close()
             raise
@@ -51,45 +52,72 @@ class Connection:
     def send(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: tuple[float, float]
     ) -> Any:
-        """urllib3's response, read. Raises urllib3.exceptions.HTTPError where there is none."""
-        from urllib3 import Retry, Timeout
+        """urllib3's response, read. Raises urllib3.exceptions.HTTPError where there is none, DriverError for a login.
 
-        return self._pool.request(
+        A program that gives credentials is asked again where those that it gave are refused.
+        """
+        response = self._request(method, path, body, headers, timeout)
+        if response.status == 401 and self._access.login:
+            with self._lock:
+                self._credential = None
+            response = self._request(method, path, body, headers, timeout)
+        return response
+
+    def follow(self, path: str, timeout: tuple[float, float]) -> Any:
+        """urllib3's response to a GET that goes on and on, to be read piece by piece and closed; as `send`."""
+        return self._request("GET", path, None, {"Accept": "application/json"}, timeout, stream=True)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout: tuple[float, float],
+        *,
+        stream: bool = False,
+    ) -> Any:
+        from urllib3 import Timeout
+
+        authorization = self._authorization()
+        return (self._streams() if stream else self._pool).request(
             method,
             self.server + path,
             body=body,
-            headers={**headers, **self._authorization(), "User-Agent": "orchestrator"},
+            headers={**headers, **authorization, "User-Agent": "orchestrator"},
             timeout=Timeout(connect=timeout[0], read=timeout[1]),
-            retries=Retry(
-                total=3,
-                connect=0,
-                read=0,
-                redirect=0,
-                status=3,
-                status_forcelist=(429, 503),
-                backoff_factor=0.3,
-                allowed_methods=None,
-                raise_on_status=False,
-            ),
+            retries=False,
+            redirect=False,
+            preload_content=not stream,
         )
 
     def close(self) -> None:
         """End the connections and remove the certificates."""
-        if pool := getattr(self, "_pool", None):
-            pool.clear()
+        for pool in (getattr(self, "_pool", None), self._streaming):
+            if pool is not None:
+                pool.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _made(self) -> Any:
-        access, credential = self._access, self._credential
+    def _streams(self) -> Any:
+        with self._lock:
+            if self._streaming is None:
+                self._streaming = self._made(self._credential or Credential(), block=False)
+            return self._streaming
+
+    def _made(self, credential: Credential, *, block: bool = True) -> Any:
+        access = self._access
         files = {
             "ssl_ca_cert": self._file("ca.crt", access.ca),
             "cert_file": self._file("client.crt", credential.certificate or access.certificate),
             "key_file": self._file("client.key", credential.key or access.key),
         }
         try:
-            return _through_proxy(access, files) if _may_need_proxy(access) else _direct(access, files)
+            pool = _through_proxy(access, files) if _may_need_proxy(access) else _direct(access, files)
         except (OSError, ValueError) as error:
             raise DriverError(f"{access.server}: {error}", hint="check the kubeconfig") from None
+        # Whoever finds all connections busy waits: one that is made and thrown away costs more.
+        pool.connection_pool_kw["block"] = block
+        return pool
 
     def _file(self, name: str, content: bytes | None) -> str | None:
         if not content:
@@ -100,13 +128,7 @@ class Connection:
         return str(path)
 
     def _authorization(self) -> dict[str, str]:
-        if self._access.login:
-            with self._lock:
-                if self._credential.until and self._credential.until - _EARLY < time.time():
-                    self._credential = self._access.login()
-            token = self._credential.token
-        else:
-            token = self._access.token()
+        token = self._login().token if self._access.login else self._access.token()
         if token:
             return {"Authorization": f"Bearer {token}"}
         if self._access.basic:
@@ -114,6 +136,17 @@ class Connection:
 
             return dict(make_headers(basic_auth=":".join(self._access.basic)))
         return {}
+
+    def _login(self) -> Credential:
+        """What the program gives, asked again shortly before that runs out. Raises DriverError."""
+        assert self._access.login is not None
+        with self._lock:
+            known = self._credential
+            if known is None or (known.until and known.until - _EARLY < time.time()):
+                known = self._credential = self._access.login()
+                if known.certificate:
+                    self._pool, self._streaming = self._made(known), None
+            return known
 
 
 def _may_need_proxy(access: Access) -> bool:
@@ -131,7 +164,6 @@ def _direct(access: Access, files: Mapping[str, str | None]) -> Any:
     return PoolManager(
         num_pools=_POOLS,
         maxsize=CONNECTIONS,
-        block=True,  # whoever finds all of them busy waits: a connection that is made and thrown away costs more
         cert_reqs=ssl.CERT_REQUIRED if access.verify else ssl.CERT_NONE,
         ca_certs=files["ssl_ca_cert"],
         cert_file=files["cert_file"],
@@ -153,9 +185,7 @@ def _through_proxy(access: Access, files: Mapping[str, str | None]) -> Any:
         setattr(configuration, name, path)
     if access.proxy:
         configuration.proxy = access.proxy
-    pool = ApiClient(configuration).rest_client.pool_manager
-    pool.connection_pool_kw["block"] = True  # as in `_direct`
-    return pool
+    return ApiClient(configuration).rest_client.pool_manager
 
 
 def _remove_left(scratch: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,16 +17,17 @@ from orchestrator.model.observation import Absent, Observation, Observed, Presen
 from orchestrator.model.outcome import Lease, Outcome, Report, Result
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
-from orchestrator.modes.agile import kubeconfig, namespaces
+from orchestrator.modes.agile import incluster, kubeconfig, namespaces
 from orchestrator.modes.agile.acting import Actor
 from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
 from orchestrator.modes.agile.connection import Connection
 from orchestrator.modes.agile.discovery import Kinds
 from orchestrator.modes.agile.inventory import Inventory
 from orchestrator.modes.agile.leases import Leases
-from orchestrator.modes.agile.objects import estate_of, metadata, split_name
+from orchestrator.modes.agile.objects import ESTATE, estate_of, metadata, split_name
 from orchestrator.modes.agile.observing import Reader, Seen
 from orchestrator.modes.agile.site import AgileSite
+from orchestrator.modes.agile.watching import Watch
 
 if TYPE_CHECKING:
     from orchestrator.modes.agile.programs.programs import Programs
@@ -59,6 +60,7 @@ class AgileDriver:
         self._units: tuple[Unit, ...] = ()
         self._observed: Mapping[Address, Observation] = {}
         self._pulumi_runs = 0
+        self._watch: Watch | None = None
         self._untaken: Lease | None = None  # asked for while the cluster could not be reached
         self._other: Lease | None = None  # who had it when it was last asked for
 
@@ -78,6 +80,8 @@ class AgileDriver:
             found, seen = self._nothing_seen(units, known, why), Seen()
         with self._lock:
             self._units, self._observed, self._seen = tuple(units), found, seen
+        if self._watch is not None:
+            self._watch.cover(self._watched())
         pulumi_runs = (self._made_programs.runs if self._made_programs else 0) - runs
         return Observed(found, tally=Tally(requests=reach.api.requests - before, pulumi_runs=pulumi_runs))
 
@@ -89,6 +93,23 @@ class AgileDriver:
         if not programs and not records and not any(PROGRAM in i.kinds for i in seen.inventories):
             return {}
         return self._programs(reach).observe(programs, records, seen.inventories)
+
+    def watch(self, changed: Callable[[], None]) -> bool:
+        """See `Driver.watch`: the kinds that were seen, and those that later looks add."""
+        reach = self._reach()
+        with self._lock:
+            self._watch = Watch(reach.api, reach.kinds, f"{ESTATE}={self._site.estate_id}", changed)
+        self._watch.cover(self._watched())
+        return True
+
+    def _watched(self) -> dict[str, set[str]]:
+        """The kinds to watch, with the namespaces that they are in."""
+        places: dict[str, set[str]] = {"Namespace": set()}
+        for address in [*(unit.address for unit in self._units), *self._observed]:
+            if address.kind != PROGRAM:
+                places.setdefault(address.kind, set()).add(split_name(address.name)[0])
+        places["ConfigMap"] = set[str]().union(*places.values())  # inventories are there
+        return places
 
     def _nothing_seen(self, units: Sequence[Unit], known: Sequence[Record], why: str) -> dict[Address, Observation]:
         seen = Unreachable(why, cause=why, seen_at=time.time())
@@ -264,6 +285,8 @@ class AgileDriver:
         self._closing.set()
         if self._made_programs:
             self._made_programs.end()
+        if self._watch is not None:
+            self._watch.close()
         if self._made:
             self._made.connection.close()
 
@@ -279,14 +302,19 @@ class AgileDriver:
     def _leases(self) -> Leases:
         return Leases(self._reach().api, self._site.estate_id, self._site.site, time.time)
 
+    def _access(self) -> kubeconfig.Access:
+        site = self._site
+        if site.kubeconfig is None:
+            return incluster.access()
+        return kubeconfig.read(site.kubeconfig, site.context, site.allowed_exec)
+
     def _reach(self) -> _Reach:
         """Raises DriverError for a kubeconfig that cannot be used."""
         site = self._site
         with self._lock:
             if self._made is None:
-                access = kubeconfig.read(site.kubeconfig, site.context, site.allowed_exec)
-                connection = Connection(access, site.scratch)
-                api = Api(connection)
+                connection = Connection(self._access(), site.scratch)
+                api = Api(connection, self._closing)
                 kinds = Kinds(api, site.scratch)
                 actor = Actor(api, kinds, site.estate_id, site.scrub, self._closing)
                 self._made = _Reach(connection, api, kinds, actor)

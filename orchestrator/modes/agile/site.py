@@ -16,7 +16,7 @@ class AgileSite:
     """One site's cluster and everything that is needed to work on it.
 
     scratch       a folder of this site under the estate's `.orchestrator`: Pulumi's state, caches; only a cache
-    kubeconfig    the file; the ambient default is never used
+    kubeconfig    the file; the ambient default is never used. None: the service account of the pod that we run in
     context       the context in it; None for its current one
     allowed_exec  programs that the kubeconfig may start to get credentials (names or full paths)
     official      Kubernetes objects of programs are served by Pulumi's own plugin, not by us
@@ -31,7 +31,7 @@ class AgileSite:
     estate_id: str
     estate_name: str
     scratch: Path
-    kubeconfig: Path
+    kubeconfig: Path | None
     pulumi: Callable[[], Path]
     passphrase: Callable[[], str]
     scrub: Callable[[str], str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from orchestrator.errors import DriverError
@@ -49,6 +49,10 @@ class StableDriver:
     def observe(self, units: Sequence[Unit], known: Sequence[Record]) -> Observed:
         """One probe per host, all at once; the provider is asked only where the hosts do not tell everything."""
         return looking.look(self._place, self._machines, units, known)
+
+    def watch(self, changed: Callable[[], None]) -> bool:
+        """Nothing on a host tells us by itself."""
+        return False
 
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         """What is to go goes first, configurations before machines; what is to be comes up the other way round."""
