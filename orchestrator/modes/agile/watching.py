@@ -93,7 +93,13 @@ class Watch:
             if one.begin(items, version):
                 self._changed()
         query = {"labelSelector": self._selector, "resourceVersion": one.version, "allowWatchBookmarks": "true"}
-        with contextlib.closing(self._api.watch(path, one.opened, timeoutSeconds=str(_LASTS), **query)) as events:
+
+        def opened(response: Any) -> None:
+            one.opened(response)
+            if self._closing.is_set():  # between the question and its answer
+                one.end()
+
+        with contextlib.closing(self._api.watch(path, opened, timeoutSeconds=str(_LASTS), **query)) as events:
             for event in events:
                 if self._closing.is_set():
                     return
