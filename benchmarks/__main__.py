@@ -8,9 +8,14 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import cold_start, unchanged_objects
+from benchmarks import cold_start, many_objects, thousand_objects, unchanged_objects
 
-ALL = {"cold-start": cold_start.measure, "unchanged-objects": unchanged_objects.measure}
+ALL = {
+    "cold-start": cold_start.measure,
+    "unchanged-objects": unchanged_objects.measure,
+    "thousand-objects": thousand_objects.measure,
+    "many-objects": many_objects.measure,
+}
 
 
 def main(names: list[str]) -> int:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -57,13 +58,13 @@ def lab(home: Path) -> Iterator[dict[str, str]]:
         run([program, "lab", "down"], environment)
 
 
-def write_estate(root: Path) -> Path:
-    """20 agile workloads of 50 ConfigMaps, each in a namespace of its own."""
+def write_estate(root: Path, prefix: str = "many", workloads: int = WORKLOADS, each: int = EACH) -> Path:
+    """Agile workloads of so many ConfigMaps, each in a namespace of its own; estates with other prefixes are others."""
     manifests = root / "blueprints" / "many" / "manifests"
     manifests.mkdir(parents=True)
     (root / "orchestrator.yaml").write_text(
         "apiVersion: orchestrator/v1alpha1\nkind: Estate\n"
-        "metadata: {name: many, id: 11111111-2222-4333-8444-555555555555}\n"
+        f"metadata: {{name: many, id: {uuid.uuid5(uuid.NAMESPACE_URL, prefix)}}}\n"
     )
     (root / "site.yaml").write_text(
         "apiVersion: orchestrator/v1alpha1\nkind: Site\nmetadata: {name: lab, labels: {env: dev}}\n"
@@ -74,14 +75,14 @@ def write_estate(root: Path) -> Path:
         "spec: {blueprint: ./blueprints/many, sites: {matchLabels: {env: dev}}}\n"
     )
     workloads = "".join(
-        f"    w{n}: {{namespace: many-{n}, manifests: [manifests/all.yaml.j2]}}\n" for n in range(WORKLOADS)
+        f"    w{n}: {{namespace: {prefix}-{n}, manifests: [manifests/all.yaml.j2]}}\n" for n in range(workloads)
     )
     (manifests.parent / "blueprint.yaml").write_text(
         "apiVersion: orchestrator/v1alpha1\nkind: Blueprint\nmetadata: {name: many, version: 1.0.0}\n"
         f"spec:\n  agile:\n{workloads}"
     )
     (manifests / "all.yaml.j2").write_text(
-        f"{{% for n in range({EACH}) %}}\n---\napiVersion: v1\nkind: ConfigMap\n"
+        f"{{% for n in range({each}) %}}\n---\napiVersion: v1\nkind: ConfigMap\n"
         'metadata: {name: "c{{ n }}"}\ndata: {key: "value {{ n }}", more: "{{ "x" * 200 }}"}\n{% endfor %}\n'
     )
     return root

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -213,3 +214,22 @@ def test_scope_limits_what_is_applied(estate: Estate) -> None:
     assert all(address.startswith("agile/") for address in planned)
     estate.apply("--target", "lab/shop/agile/web/Service/shop/web")
     assert "agile/web/Service/shop/web" not in estate.plan()
+
+
+def test_a_change_by_hand_is_shown_by_a_watch_and_so_is_its_healing(estate: Estate) -> None:
+    estate.apply()
+    watch = estate.start("drift", "--watch", "-o", "json", "--mode", "agile")
+    assert watch.stderr is not None
+    assert watch.stdout is not None
+    assert watch.stderr.readline().startswith("Watching")
+    estate.kubectl("--namespace", "shop", "scale", "deployment", "web", "--replicas", "5")
+    drifted = json.loads(watch.stdout.readline())
+    assert drifted["event"] == "drifted"
+    assert [(d["path"], d["old"], d["new"]) for d in drifted["differences"]] == [("spec.replicas", 5, 2)]
+    estate.kubectl("--namespace", "shop", "scale", "deployment", "web", "--replicas", "2")
+    told = [json.loads(watch.stdout.readline())["event"]]
+    while told[-1] in ("drifted", "not ready"):  # pods come and go on the way
+        told.append(json.loads(watch.stdout.readline())["event"])
+    assert told[-1] in ("healed", "ready")
+    watch.send_signal(signal.SIGINT)
+    assert estate.ended(watch).code == 0
