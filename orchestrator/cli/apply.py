@@ -15,6 +15,7 @@ from orchestrator.cli.session import Limits, Session, session
 from orchestrator.cli.show_plan import confirm, print_plan
 from orchestrator.cli.views.apply import ApplyView, RunSummary, make_view
 from orchestrator.errors import StalePlanError, UsageError
+from orchestrator.execution.snapshots import unfinished
 from orchestrator.model.change import Plan, Scope
 from orchestrator.planning import saved
 
@@ -63,7 +64,7 @@ def converge(
     else:
         print_plan(shown, output)
     counts = shown.summary()
-    if not shown.acting:
+    if not shown.acting and not unfinished(shown, it.world):
         agreed()
         end_outdated(it.loaded, it.world.store, {change.address.placement for change in shown.changes})
         return _nothing(view, shown, FAILED if counts["conflict"] else IN_PART if counts["hold"] else DONE, output)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from orchestrator import desired
 from orchestrator.cli.options import estate_option, every_option, output_option, parallel_option, scope_options
 from orchestrator.cli.running import carry_out
 from orchestrator.cli.session import Limits, Session, load, reached, scope_of, session
@@ -16,6 +17,7 @@ from orchestrator.cli.views.apply import ApplyView, make_view
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.stop import Stop, stop_on_signals
 from orchestrator.model.change import Action, Change, Plan, Scope
+from orchestrator.planning.batches import together
 from orchestrator.reconciler.loop import healing
 from orchestrator.reconciler.loop import reconcile as run_loop
 
@@ -50,14 +52,15 @@ class _Cycle:
         click.echo(text, err=True)
 
     def sites(self) -> list[str]:
-        """The sites in scope, as the documents are now."""
+        """The sites in scope, as the documents are now; those that a placement takes in batches as one: `a, b`."""
         loaded = load(self.estate)
-        return sorted(reached(loaded, scope_of(loaded, self.limits)))
+        names = reached(loaded, scope_of(loaded, self.limits))
+        return [", ".join(group) for group in together(names, desired.rollouts_of(loaded))]
 
     @contextmanager
     def visit(self, site: str) -> Iterator[_Visit]:
-        """One site's session."""
-        with session(self.estate, replace(self.limits, site=f"name={site}"), parallel=self.parallel) as it:
+        """The session of one site, or of several as `sites` names them."""
+        with session(self.estate, replace(self.limits, site=f"name in ({site})"), parallel=self.parallel) as it:
             yield _Visit(it, self)
 
     def trouble(self, site: str, error: OrchestratorError) -> None:

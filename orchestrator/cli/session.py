@@ -20,6 +20,7 @@ from orchestrator.desired import Desired, selectors
 from orchestrator.documents.loaded import Loaded
 from orchestrator.documents.selecting import picks
 from orchestrator.errors import DocumentsError, UsageError
+from orchestrator.execution import snapshots
 from orchestrator.execution.look import Sight, look
 from orchestrator.execution.memory import refresh
 from orchestrator.execution.reverting import Back
@@ -72,7 +73,8 @@ class Session:
             )
         for address in planning.gone(made):
             self.world.store.forget(address, None)
-        return made
+        snapshots.refuse_without_snapshots(made, self.world)
+        return replace(made, notes=(*made.notes, *snapshots.notes(made, self.world)))
 
     def revert(self, workload: WorkloadKey) -> Back | str:
         """Pin a failed workload to its last good revision, and plan it so; why there is none where there is none."""

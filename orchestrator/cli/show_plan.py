@@ -31,6 +31,8 @@ def confirm(plan: Plan) -> bool:
     sites = len({change.address.site for change in plan.acting})
     held = plan.summary()["hold"]
     question = f"Apply {changes} {_s(changes, 'change')} at {sites} {_s(sites, 'site')}?"
+    if not changes:
+        question = "End what an earlier run has left?"
     if held:
         question += f" {held} {_s(held, 'unit')} {'is' if held == 1 else 'are'} held."
     if not sys.stdin.isatty():

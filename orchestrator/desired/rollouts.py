@@ -23,7 +23,8 @@ def rollouts_of(loaded: Loaded) -> dict[tuple[str, Mode], Rollout]:
                 found[name, mode] = Rollout(
                     batches=policy.batches,
                     max_failures=policy.max_failures,
-                    on_failure=getattr(policy, "on_failure", "stop"),
+                    on_failure=policy.on_failure,
+                    snapshot=isinstance(policy, StableChange) and policy.snapshot,
                     sites=sites,
                     source=placement.at.of_key("spec", "change", str(mode)),
                 )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from orchestrator.documents.base import Items, Model
@@ -37,6 +37,14 @@ class StableChange(Model):
 
     batches: Sizes = EVERYTHING
     max_failures: Limit = Field(default=0, alias="maxFailures")
+    snapshot: bool = False
+    on_failure: Literal["stop", "restore"] = Field(default="stop", alias="onFailure")
+
+    @model_validator(mode="after")
+    def _has_what_it_restores(self) -> Self:
+        if self.on_failure == "restore" and not self.snapshot:
+            raise PydanticCustomError("restore", "`onFailure: restore` needs `snapshot: true`")
+        return self
 
 
 class AgileChange(Model):

@@ -40,7 +40,7 @@ KINDS: Mapping[str, type[Estate] | type[Blueprint] | type[Site] | type[Placement
 
 # Keys that are designed, and refused until something enforces them.
 _LATER = (
-    {"windows", "approval", "heal", "onFailure", "snapshot"}
+    {"windows", "approval", "heal"}
     | {"helm", "container", "kustomize", "program", "provider"}
     | {"prices", "energy", "limits", "cost", "carbon"}
 )

@@ -21,6 +21,7 @@ from orchestrator.execution.leases import held_leases
 from orchestrator.execution.memory import remember
 from orchestrator.execution.reverting import Revert, no_revert, to_revert
 from orchestrator.execution.revisions import keep_revisions
+from orchestrator.execution.snapshots import Snapshots, unfinished
 from orchestrator.execution.stop import Stop
 from orchestrator.execution.world import World
 from orchestrator.model.address import Address, Mode, WorkloadKey
@@ -47,8 +48,8 @@ class Watcher(Protocol):
     def stopped(self, site: str, why: str) -> None:
         """Nothing more is started at a site."""
 
-    def rolled_back(self, workload: WorkloadKey, run: int, text: str) -> None:
-        """A workload that failed goes back, or is back, to what a run had left (0: it cannot)."""
+    def went_back(self, workload: WorkloadKey, text: str, well: bool) -> None:
+        """What failed goes back, or is back, to how it was; or that went wrong."""
 
 
 @dataclass
@@ -85,7 +86,7 @@ def execute(
 
     Raises LeaseHeldError, before anything is changed, where somebody else is applying to one of its sites.
     """
-    sites = sorted({change.address.site for change in shown.acting})
+    sites = sorted({change.address.site for change in shown.acting} | set(unfinished(shown, world)))
     run = world.store.begin_run(kind, shown, world.holder)
     result = RunResult(run)
     try:
@@ -154,6 +155,7 @@ class _SiteRun:
         self.gates = gates
         self.revert = revert
         self.reverted: dict[WorkloadKey, int] = {}
+        self.snapshots = Snapshots(world, self.shown, result.run, lease, watcher.went_back)
         self.attempted: set[Address] = set()
         self.lock = threading.Lock()
 
@@ -167,6 +169,8 @@ class _SiteRun:
 
     def _go(self) -> None:
         scope = replace(self.shown.scope, sites=frozenset({self.site}))
+        if self.snapshots.left_by_others:
+            self.snapshots.finish_earlier(self.planner(scope))
         while not self.stop.asked:
             now = self.planner(scope)
             if surprises := planning.unplanned(self.shown, now):
@@ -174,7 +178,8 @@ class _SiteRun:
                 return
             self._hold_what_is_gone_from_sight(now)
             wave = self._next_wave(now)
-            self._run_wave(wave)
+            self._run_wave(self._kept_before(now, wave))
+            self.snapshots.after(now, self._left(now), self.result.outcomes)
             for workload in to_revert(now, wave, self.result.outcomes):
                 self._go_back(workload)
             left = self._left(now)
@@ -218,14 +223,22 @@ class _SiteRun:
             left = self._may_begin(now)
         return []
 
+    def _kept_before(self, now: Plan, wave: Sequence[Change]) -> list[Change]:
+        """The wave without what may not be changed, as its machine could not be kept before."""
+        refused = self.snapshots.before(now, wave)
+        for change in wave:
+            if change.address in refused:
+                self._settle(change, refused[change.address])
+        return [change for change in wave if change.address not in refused]
+
     def _go_back(self, workload: WorkloadKey) -> None:
         """Make a workload as its last good revision wants it, what the failed one has made more taken away again."""
         back = self.revert(workload) if not self.stop.asked else "asked to stop"
         if isinstance(back, str):
-            self.watcher.rolled_back(workload, 0, f"not rolled back: {back}")
+            self.watcher.went_back(workload, f"not rolled back: {back}", False)
             return
         self.reverted[workload] = back.run
-        self.watcher.rolled_back(workload, back.run, f"rolling back to run {back.run}")
+        self.watcher.went_back(workload, f"rolling back to run {back.run}", True)
         scope = Scope(sites=frozenset({self.site}), targets=(str(workload),))
         tried: dict[Address, Result] = {}
 
@@ -238,9 +251,9 @@ class _SiteRun:
             wave = [replace(c, reason=f"back to run {back.run}: {c.reason}") for c in left if c.wave == first]
             self._run_group(wave, settled)
             if set(tried.values()) != {Result.DONE}:
-                self.watcher.rolled_back(workload, 0, f"could not be rolled back whole to run {back.run}")
+                self.watcher.went_back(workload, f"could not be rolled back whole to run {back.run}", False)
                 return
-        self.watcher.rolled_back(workload, back.run, f"is back at run {back.run}")
+        self.watcher.went_back(workload, f"is back at run {back.run}", True)
 
     def _may_begin(self, now: Plan) -> list[Change]:
         """What is left, without what waits for sites of an earlier batch and what needs that."""

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+SNAPSHOT_STEPS = ("snapshot", "restore", "drop snapshot")
+"""What is done about a machine's snapshots, in the words of the journal: no actions of a plan."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepRow:

@@ -26,7 +26,8 @@ class Rollout:
 
     batches       the size of each batch: a number, or a percentage as `25%`; the last one is repeated
     max_failures  how many may fail before no further batch is begun
-    on_failure    `stop`; agile: or `rollback`, to what was last good
+    on_failure    `stop`; agile: or `rollback`, to what was last good; stable: or `restore`, to the snapshot
+    snapshot      whether machines are kept before they are changed
     sites         all sites that the placement picks, by name
     source        where it is written
     """
@@ -34,6 +35,7 @@ class Rollout:
     batches: tuple[int | str, ...] = ("100%",)
     max_failures: int = 0
     on_failure: str = "stop"
+    snapshot: bool = False
     sites: tuple[str, ...] = ()
     source: Source = field(default_factory=Source)
 

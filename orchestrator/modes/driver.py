@@ -7,7 +7,7 @@ from typing import Protocol
 
 from orchestrator.model.change import Change
 from orchestrator.model.observation import Observed, Tally
-from orchestrator.model.outcome import Lease, Outcome, Report
+from orchestrator.model.outcome import Lease, Outcome, Report, Result
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
 
@@ -33,6 +33,25 @@ class Driver(Protocol):
         """Make the changes of one workload and one wave; one outcome per change, each as soon as it is known."""
         ...
 
+    def why_no_snapshots(self) -> str:
+        """Why the machines of this site cannot be kept as they are; "" where they can."""
+        ...
+
+    def snapshot(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
+        """Keep the machines that these changes are made on, as they are now; one that has this snapshot keeps it.
+
+        One outcome for each change; so of the other two.
+        """
+        ...
+
+    def restore(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
+        """Give these machines back as they were, and wait until they answer; the snapshot stays."""
+        ...
+
+    def drop_snapshot(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
+        """Remove these machines' snapshots of that name; what is gone already is done."""
+        ...
+
     def take(self, lease: Lease) -> Lease | None:
         """Put the site's lease on the target, or renew it; the other's lease if it is held and has not run out."""
         ...
@@ -52,3 +71,17 @@ class Driver(Protocol):
     def close(self) -> None:
         """End whatever the driver keeps running."""
         ...
+
+
+class NoSnapshots:
+    """The part of a driver whose targets cannot be kept and given back."""
+
+    def why_no_snapshots(self) -> str:
+        """There are none here."""
+        return "what runs there has no snapshots"
+
+    def snapshot(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
+        """Fails."""
+        yield from (Outcome(change.address, Result.FAILED, self.why_no_snapshots()) for change in changes)
+
+    restore = drop_snapshot = snapshot

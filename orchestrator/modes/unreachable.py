@@ -9,9 +9,10 @@ from orchestrator.model.observation import Observed, Tally, Unreachable
 from orchestrator.model.outcome import Lease, Outcome, Report, Result
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
+from orchestrator.modes.driver import NoSnapshots
 
 
-class UnreachableDriver:
+class UnreachableDriver(NoSnapshots):
     """Answers everything with one cause, as a lab that is not running."""
 
     def __init__(self, why: str) -> None:

@@ -7,12 +7,12 @@ reached the next machine takes the place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.model.address import CONFIGURATION, MACHINE, Address, Mode, WorkloadKey
 from orchestrator.model.change import Action, Change, Scope
-from orchestrator.model.rollout import Batch, Rollout
+from orchestrator.model.rollout import Batch, Rollout, sizes
 from orchestrator.planning.spreading import Changes, machine_of, needs_of
 
 Rollouts = Mapping[tuple[str, Mode], Rollout]
@@ -51,6 +51,17 @@ def over_sites(changes: Sequence[Change], rollouts: Rollouts, scope: Scope) -> l
         for site, batch in _batches(rollout, everywhere, len(everywhere), scope).items():
             batches[placement, site] = batch
     return [_with_batch(change, batches, scope) for change in changes]
+
+
+def together(sites: Iterable[str], rollouts: Rollouts) -> list[tuple[str, ...]]:
+    """The sites in groups: those that some placement takes one batch after the other are in one."""
+    groups = [frozenset({site}) for site in sorted(sites)]
+    for (_, mode), rollout in sorted(rollouts.items()):
+        if mode == Mode.AGILE and len(sizes(rollout.batches, len(rollout.sites))) > 1:
+            touched = [group for group in groups if group & set(rollout.sites)]
+            groups = [group for group in groups if group not in touched]
+            groups += [frozenset().union(*touched)] if touched else []
+    return sorted(tuple(sorted(group)) for group in groups)
 
 
 def _with_batch(change: Change, batches: Mapping[tuple[str, str], Batch], scope: Scope) -> Change:

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from orchestrator.holders import is_alive
-from orchestrator.model.history import RunRow, StepRow
+from orchestrator.model.address import Address
+from orchestrator.model.history import SNAPSHOT_STEPS, RunRow, StepRow
 from orchestrator.state.leases import live_runs
 from orchestrator.state.schema import runs, steps
 
@@ -44,6 +45,20 @@ def unfinished(connection: Connection, now: float) -> list[RunRow]:
     dead = [run for run in _rows(connection, rows, now) if run.result]
     whole = [_with_steps(connection, run) for run in dead]
     return [replace(run, steps=tuple(step for step in run.steps if step.ended is None)) for run in whole]
+
+
+def snapshots(connection: Connection, site: str) -> dict[Address, tuple[str, str]]:
+    """Machines -> the last of their steps that are about snapshots, and its result; without those that are dropped.
+
+    One whose snapshot failed has none; of one that was never told the end, nobody knows.
+    """
+    query = select(steps.c.address, steps.c.action, steps.c.result).where(
+        steps.c.site == site, steps.c.action.in_(SNAPSHOT_STEPS)
+    )
+    found: dict[Address, tuple[str, str]] = {}
+    for row in connection.execute(query.order_by(steps.c.step)):
+        found[Address.parse(row.address)] = (row.action, row.result)
+    return {a: state for a, state in found.items() if state not in (("drop snapshot", "done"), ("snapshot", "failed"))}
 
 
 def _rows(connection: Connection, rows: Sequence[Any], now: float) -> list[RunRow]:

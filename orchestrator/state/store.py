@@ -114,13 +114,16 @@ class Store:
         with self._database.writing() as connection:
             return _number(connection.execute(_BEGIN_RUN, values).inserted_primary_key)
 
-    def intend(self, run: int, change: Change, lease: Lease) -> int:
-        """Write down that a step is about to be taken; its number. It may be taken once this has returned."""
+    def intend(self, run: int, change: Change, lease: Lease, *, step: str = "") -> int:
+        """Write down that a step is about to be taken; its number. It may be taken once this has returned.
+
+        `step` names one that is no action of a plan.
+        """
         values = {
             "run": run,
             "address": str(change.address),
             "site": change.address.site,
-            "action": str(change.action),
+            "action": step or str(change.action),
             "reason": change.reason,
             "wave": change.wave,
             "started": self._clock(),
@@ -181,6 +184,11 @@ class Store:
         """What was agreed to for a run, in the form of a saved plan."""
         with self._database.reading() as connection:
             return dict(connection.execute(select(schema.runs.c.planned).where(schema.runs.c.run == run)).scalar_one())
+
+    def snapshots(self, site: str) -> dict[Address, tuple[str, str]]:
+        """Machines with snapshots that are not known to be dropped -> the last step about them and its result."""
+        with self._database.reading() as connection:
+            return journal.snapshots(connection, site)
 
     def log(self, run: int, address: str) -> str | None:
         """The full text of a run's last step at an address."""

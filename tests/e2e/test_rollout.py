@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +49,10 @@ def greetings(estate: Estate) -> list[str]:
     return [estate.on(f"db-{index}", "cat /etc/db.conf").split()[1] for index in range(3)]
 
 
+def snapshots(estate: Estate) -> list[Path]:
+    return list(Path(estate.environment["ORCHESTRATOR_LAB_HOME"]).glob("**/snapshots/*"))
+
+
 def greet(estate: Estate, old: str, new: str) -> None:
     estate.write(BLUEPRINT, f"default: {old}}}", f"default: {new}}}")
 
@@ -79,6 +86,35 @@ def test_mended_documents_go_on_with_the_batches(estate: Estate) -> None:
     estate.apply()
     assert greetings(estate) == ["mended"] * 3
     assert estate.plan() == {}
+
+
+def test_a_machine_that_failed_is_given_back_as_it_was(estate: Estate) -> None:
+    """Also where the run was killed while it was changed: the next one goes on under the same snapshot."""
+    estate.write("shop.yaml", "batches: [1, 100%]", "batches: [1, 100%], snapshot: true, onFailure: restore")
+    greet(estate, "mended", "broken")
+    ran = estate.apply(expect=1)
+    assert "machine db-0 was given back as it was before the change" in ran.out, ran
+    assert greetings(estate) == ["mended"] * 3
+    run = ran.out.split("orchestrator show ")[1].split()[0]
+    steps = [step["action"] for step in estate("show", run, "-o", "json").data["steps"]]
+    assert steps == ["snapshot", "update", "restore", "drop snapshot"]
+    assert snapshots(estate) == []
+
+    greet(estate, "broken", "repaired")
+    estate.on("db-0", "touch /var/tmp/wait; rm -f /var/tmp/paused")
+    process = estate.start("apply", "--yes")
+    while process.poll() is None and "paused" not in estate.on("db-0", "ls /var/tmp"):
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    estate.ended(process)
+    assert snapshots(estate) != []
+    estate.on("db-0", "rm -f /var/tmp/wait")
+    assert "the snapshot from before an earlier run's change stands for this one" in estate("plan").out
+    estate.apply()
+    assert greetings(estate) == ["repaired"] * 3
+    assert snapshots(estate) == []
+    greet(estate, "repaired", "mended")
+    estate.apply()
 
 
 def test_a_workload_that_never_becomes_ready_goes_back_in_the_same_run_and_stays(estate: Estate) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -55,6 +55,8 @@ class Target:
     closed: bool = False
     can_watch: bool = False
     tell: Callable[[], None] = lambda: None
+    kept: dict[Address, dict[Address, Stamp]] = field(default_factory=dict)
+    no_snapshots: str = ""
     on_step: Callable[[Change], None] = lambda change: None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,10 +72,7 @@ class Target:
 
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         for change in changes:
-            with self.lock:
-                if self.dies_after is not None and len(self.steps) >= self.dies_after:
-                    raise Killed
-                self.steps.append((str(change.action), str(change.address)))
+            self._step(str(change.action), str(change.address))
             self.on_step(change)
             report(Progress(change.address, "under way"))
             if str(change.address) in self.fails:
@@ -88,6 +87,45 @@ class Target:
                 self.there[change.address] = change.unit.stamp(ESTATE, "")
             digest = change.unit.digest("") if change.unit else ""
             yield Outcome(change.address, Result.DONE, digest=digest, facts={"address": f"at-{change.address.name}"})
+
+    def why_no_snapshots(self) -> str:
+        return self.no_snapshots
+
+    def snapshot(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
+        yield from self._with_snapshots("snapshot", changes, lambda machine: self._keep(machine))
+
+    def restore(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
+        yield from self._with_snapshots("restore", changes, lambda machine: self._give_back(machine))
+
+    def drop_snapshot(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
+        yield from self._with_snapshots("drop snapshot", changes, lambda machine: self.kept.pop(machine, None))
+
+    def _with_snapshots(
+        self, verb: str, changes: Sequence[Change], act: Callable[[Address], object]
+    ) -> Iterator[Outcome]:
+        for change in changes:
+            machine = replace(change.address, kind="machine")
+            self._step(verb, str(machine))
+            if verb in self.fails:
+                yield Outcome(change.address, Result.FAILED, "no room")
+                continue
+            act(machine)
+            yield Outcome(change.address, Result.DONE)
+
+    def _keep(self, machine: Address) -> None:
+        mine = {a: stamp for a, stamp in self.there.items() if replace(a, kind="machine") == machine}
+        self.kept.setdefault(machine, mine)
+
+    def _give_back(self, machine: Address) -> None:
+        for address in [a for a in self.there if replace(a, kind="machine") == machine]:
+            del self.there[address]
+        self.there.update(self.kept[machine])
+
+    def _step(self, action: str, address: str) -> None:
+        with self.lock:
+            if self.dies_after is not None and len(self.steps) >= self.dies_after:
+                raise Killed
+            self.steps.append((action, address))
 
     def take(self, lease: Lease) -> Lease | None:
         return self.held_by
@@ -114,6 +152,7 @@ class Journal:
         self.lines: list[tuple[str, str]] = []
         self.reasons: dict[str, str] = {}
         self.known: dict[Address, Record] = {}
+        self.kept: dict[Address, tuple[str, str]] = {}
         self.verdict = ""
 
     def begin_run(self, kind: str, plan: Plan, holder: str) -> int:
@@ -126,13 +165,21 @@ class Journal:
     def together(self) -> Iterator[None]:
         yield
 
-    def intend(self, run: int, change: Change, lease: Lease) -> Address:
-        self.lines.append(("intend", str(change.address)))
+    def intend(self, run: int, change: Change, lease: Lease, *, step: str = "") -> tuple[Address, str]:
+        self.lines.append((step or "intend", str(change.address)))
         self.reasons[str(change.address)] = change.reason
-        return change.address
+        if step:
+            self.kept[change.address] = (step, "")
+        return change.address, step
 
-    def finish(self, step: Address, outcome: Outcome, lease: Lease) -> None:
-        self.lines.append((str(outcome.result), str(step)))
+    def finish(self, step: tuple[Address, str], outcome: Outcome, lease: Lease) -> None:
+        self.lines.append((str(outcome.result), str(step[0])))
+        if step[1]:
+            self.kept[step[0]] = (step[1], str(outcome.result))
+
+    def snapshots(self, site: str) -> dict[Address, tuple[str, str]]:
+        over = (("drop snapshot", "done"), ("snapshot", "failed"))
+        return {a: state for a, state in self.kept.items() if a.site == site and state not in over}
 
     def save(self, record: Record, lease: Lease | None) -> None:
         self.known[record.address] = record
@@ -156,7 +203,7 @@ class Told:
         self.outcomes: dict[str, Outcome] = {}
         self.stops: dict[str, str] = {}
         self.words: dict[str, list[str]] = {}
-        self.backs: list[tuple[str, int, str]] = []
+        self.backs: list[tuple[str, str, bool]] = []
 
     def progress(self, progress: Progress) -> None:
         self.words.setdefault(str(progress.address), []).append(progress.text)
@@ -167,8 +214,8 @@ class Told:
     def stopped(self, site: str, why: str) -> None:
         self.stops[site] = why
 
-    def rolled_back(self, workload: WorkloadKey, run: int, text: str) -> None:
-        self.backs.append((str(workload), run, text))
+    def went_back(self, workload: WorkloadKey, text: str, well: bool) -> None:
+        self.backs.append((str(workload), text, well))
 
 
 class Bench:

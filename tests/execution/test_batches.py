@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.model.address import Address, Mode
@@ -91,6 +91,7 @@ def test_the_journal_and_those_who_watch_are_told_the_batch() -> None:
     assert bench.told.words[configuration(2)] == ["batch 2 of 2: under way"]
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 9),
     st.lists(st.one_of(st.integers(1, 4), st.sampled_from(["10%", "25%", "50%", "100%"])), min_size=1, max_size=3),

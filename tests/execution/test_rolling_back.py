@@ -54,7 +54,7 @@ def test_the_failed_workload_is_as_it_was_and_nothing_else_is_touched() -> None:
     assert Address.parse(EXTRA) not in target.there
     assert target.there[Address.parse(WEB)] == unit(WEB).stamp("e1", "")
     assert target.there[Address.parse(OTHER)] == unit(OTHER, value=2).stamp("e1", "")
-    assert [text for _, _, text in bench.told.backs] == ["rolling back to run 41", "is back at run 41"]
+    assert [text for _, text, _ in bench.told.backs] == ["rolling back to run 41", "is back at run 41"]
     assert result.outcomes[Address.parse(WEB)].result == Result.FAILED
     assert result.outcomes[Address.parse(AFTER)].result == Result.HELD
     assert bench.store.reasons[EXTRA].startswith("back to run 41: ")
@@ -64,7 +64,7 @@ def test_without_a_good_revision_it_says_so_and_stays_as_it_is() -> None:
     bench = changed(2)
     bench.targets["s", Mode.AGILE].fails = {WEB}
     bench.run()
-    assert bench.told.backs == [(str(KEY), 0, "not rolled back: no revision is kept")]
+    assert bench.told.backs == [(str(KEY), "not rolled back: no revision is kept", False)]
 
 
 def test_what_fails_on_the_way_back_is_said() -> None:
@@ -84,7 +84,7 @@ def test_what_fails_on_the_way_back_is_said() -> None:
         return Back(41, plan)
 
     bench.run(revert=failing)
-    assert bench.told.backs[-1] == (str(KEY), 0, "could not be rolled back whole to run 41")
+    assert bench.told.backs[-1] == (str(KEY), "could not be rolled back whole to run 41", False)
 
 
 def test_only_where_the_placement_wants_it() -> None:

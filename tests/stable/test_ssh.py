@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,3 +144,67 @@ def test_become_of_the_inventory_is_used_by_the_probe(ssh: Any, tools: Any) -> N
     unit = ssh.unit("h1", playbook=None, ready=[{"command": "test $(id -un) = nobody", "within": 1.0}])
     outcome = tools.apply(ssh.driver(), [unit])["h1"]
     assert outcome.result == Result.DONE, outcome
+
+
+def sessions(ssh: Any) -> list[int]:
+    """The server's processes that serve connections."""
+    listed = subprocess.run(["pgrep", "-P", str(ssh.sshd.pid)], capture_output=True, text=True, check=False).stdout
+    return [int(pid) for pid in listed.split()]
+
+
+def cut_in_mid_play(ssh: Any, tools: Any, number: signal.Signals) -> tuple[Any, list[int]]:
+    """The outcome of a play whose connections get a signal while a task runs, and the processes that got it."""
+    ssh.write(
+        "play.yaml",
+        """\
+        - hosts: all
+          gather_facts: false
+          tasks:
+            - name: Before
+              ansible.builtin.copy: {content: x, dest: "{{ base }}/x"}
+              notify: Restarted
+            - name: Long
+              ansible.builtin.shell: touch {{ base }}/began; test -e {{ base }}/short || sleep 60
+          handlers:
+            - name: Restarted
+              ansible.builtin.shell: echo restarted >> {{ base }}/restarts
+        """,
+    )
+    reached: list[int] = []
+
+    def cut() -> None:
+        while not (ssh.host("h1") / "began").exists():
+            time.sleep(0.05)
+        reached.extend(sessions(ssh))
+        for pid in reached:
+            os.kill(pid, number)
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    outcome = tools.apply(ssh.driver(), [ssh.unit("h1")])["h1"]
+    cutter.join()
+    return outcome, reached
+
+
+def finishes_with_another_apply(ssh: Any, tools: Any) -> None:
+    (ssh.host("h1") / "short").touch()
+    outcome = tools.apply(ssh.driver(), [ssh.unit("h1")])["h1"]
+    assert outcome.result == Result.DONE, outcome
+    assert (ssh.host("h1") / "restarts").read_text() == "restarted\n"
+
+
+def test_a_host_that_goes_down_in_mid_play_is_lost_and_the_next_apply_finishes(ssh: Any, tools: Any) -> None:
+    outcome, _ = cut_in_mid_play(ssh, tools, signal.SIGKILL)
+    assert (outcome.result, outcome.task) == (Result.UNREACHABLE, "Long"), outcome
+    finishes_with_another_apply(ssh, tools)
+
+
+@pytest.mark.long
+def test_a_connection_that_hangs_in_mid_play_is_given_up_and_the_next_apply_finishes(ssh: Any, tools: Any) -> None:
+    """Also where connections are not shared, so that no probe's settings count for the play."""
+    ssh.write_inventory({"h1": {**ssh.reached, "ansible_ssh_args": "-o ControlMaster=no -o ControlPath=none"}})
+    outcome, stopped = cut_in_mid_play(ssh, tools, signal.SIGSTOP)
+    for pid in stopped:
+        os.kill(pid, signal.SIGKILL)
+    assert (outcome.result, outcome.task) == (Result.UNREACHABLE, "Long"), outcome
+    finishes_with_another_apply(ssh, tools)

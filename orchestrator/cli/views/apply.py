@@ -76,8 +76,8 @@ class ApplyView(Protocol):
     def stopped(self, site: str, why: str) -> None:
         """Nothing more is started at a site."""
 
-    def rolled_back(self, workload: WorkloadKey, run: int, text: str) -> None:
-        """A workload that failed goes back, or is back, to what a run had left (0: it cannot)."""
+    def went_back(self, workload: WorkloadKey, text: str, well: bool) -> None:
+        """What failed goes back, or is back, to how it was; or that went wrong."""
 
     def finished(self, summary: RunSummary) -> None:
         """The run has ended."""
@@ -157,9 +157,9 @@ class JsonView:
         """`{"event": "stopped", "site", "why"}`"""
         self._event("stopped", {"site": site, "why": why})
 
-    def rolled_back(self, workload: WorkloadKey, run: int, text: str) -> None:
-        """`{"event": "rollback", "workload", "site", "run", "text"}`"""
-        self._event("rollback", {"workload": str(workload), "site": workload.site, "run": run or None, "text": text})
+    def went_back(self, workload: WorkloadKey, text: str, well: bool) -> None:
+        """`{"event": "back", "workload", "site", "text", "well"}`"""
+        self._event("back", {"workload": str(workload), "site": workload.site, "text": text, "well": well})
 
     def finished(self, summary: RunSummary) -> None:
         """`{"event": "result", "run", "counts", "seconds", "stopped", "exit_code", ...}`, always the last of a run."""
@@ -221,9 +221,9 @@ class PlainView:
         with self._lock:
             self._write(f"{t.painted(HELD, t.RED, self.colour)} {t.clean(site)}  stopped: {t.clean(why)}")
 
-    def rolled_back(self, workload: WorkloadKey, run: int, text: str) -> None:
-        """Says that a workload goes back, and that it is back."""
-        style = t.YELLOW if run else t.RED
+    def went_back(self, workload: WorkloadKey, text: str, well: bool) -> None:
+        """Says what goes back, and that it is back."""
+        style = t.YELLOW if well else t.RED
         name = f"{workload.placement} {workload.mode} {workload.workload}"
         with self._lock:
             self._write(

@@ -59,9 +59,9 @@ class LiveView:
         """Becomes a line."""
         self._lines.stopped(site, why)
 
-    def rolled_back(self, workload: WorkloadKey, run: int, text: str) -> None:
+    def went_back(self, workload: WorkloadKey, text: str, well: bool) -> None:
         """Becomes a line."""
-        self._lines.rolled_back(workload, run, text)
+        self._lines.went_back(workload, text, well)
 
     def finished(self, summary: RunSummary) -> None:
         """The display ends where no other run is under way."""

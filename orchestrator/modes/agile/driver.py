@@ -28,6 +28,7 @@ from orchestrator.modes.agile.objects import ESTATE, estate_of, metadata, split_
 from orchestrator.modes.agile.observing import Reader, Seen
 from orchestrator.modes.agile.site import AgileSite
 from orchestrator.modes.agile.watching import Watch
+from orchestrator.modes.driver import NoSnapshots
 
 if TYPE_CHECKING:
     from orchestrator.modes.agile.programs.programs import Programs
@@ -46,7 +47,7 @@ class _Reach:
     actor: Actor
 
 
-class AgileDriver:
+class AgileDriver(NoSnapshots):
     """See `modes.driver.Driver`. Safe to use from several threads."""
 
     def __init__(self, site: AgileSite) -> None:

@@ -72,6 +72,10 @@ class StableDriver:
         if coming:
             yield from self._configurations.apply(coming, report)
 
+    def why_no_snapshots(self) -> str:
+        """Which provider cannot take them."""
+        return self._snapshots.why_not()
+
     def snapshot(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
         """Keep the machines that these changes are made on, as they are now; one that has this snapshot keeps it.
 

@@ -15,6 +15,7 @@ and its folder removed. The folder holds secrets (variables, rendered files), is
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import json
 import os
@@ -28,6 +29,8 @@ from pathlib import Path
 from typing import Any
 
 FAILED = {"runner_on_failed": "failed", "runner_item_on_failed": "item", "runner_on_unreachable": "unreachable"}
+# A connection whose other end is gone without a word would hang for ever: it is given up after a minute.
+ALIVE = "-o ServerAliveInterval=15 -o ServerAliveCountMax=4"
 PLUGINS = Path(__file__).with_name("callback_plugins")
 
 
@@ -121,9 +124,20 @@ def environment(order: Mapping[str, Any], folder: Path) -> dict[str, str]:
         "ANSIBLE_HOST_KEY_CHECKING": str(constants.HOST_KEY_CHECKING),
         "ANSIBLE_PIPELINING": str(origin == "default" or bool(constants.ANSIBLE_PIPELINING)),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+        "ANSIBLE_SSH_EXTRA_ARGS": f"{extra_args(constants.CONFIG_FILE)} {ALIVE}".strip(),
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
         "ORCHESTRATOR_RUN": str(folder),
     }
+
+
+def extra_args(settings: str | None) -> str:
+    """What the user's own settings give to ssh at the end of its command line; what stands there first counts."""
+    given = os.environ.get("ANSIBLE_SSH_EXTRA_ARGS")
+    if given is not None or settings is None:
+        return given or ""
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.read(settings)
+    return parser.get("ssh_connection", "ssh_extra_args", fallback="")
 
 
 def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:

@@ -32,6 +32,10 @@ class Snapshots:
         self._place = place
         self._runs = runs
 
+    def why_not(self) -> str:
+        """Why there are no snapshots here; "" where there are."""
+        return "" if self._runs.can(*VERBS) else f"provider {self._place.provider.name} takes no snapshots"
+
     def take(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
         """Keep each machine as it is now; a snapshot of that name that is there stays as it is."""
         yield from self._run("snapshot", changes, name, lambda host: (Result.DONE, f"snapshot {name}"))
@@ -51,8 +55,7 @@ class Snapshots:
         if not _NAME.fullmatch(name):
             raise DriverError(f"`{name}` is no name for a snapshot", hint="1 to 63 of a-z 0-9 -, not - at an end")
         started = time.monotonic()
-        if not self._runs.can(*VERBS):
-            message = f"provider {self._place.provider.name} takes no snapshots"
+        if message := self.why_not():
             yield from (Outcome(change.address, Result.FAILED, message) for change in changes)
             return
         hosts = list(dict.fromkeys(_machine(change) for change in changes))
