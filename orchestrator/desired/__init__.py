@@ -10,6 +10,8 @@ stable.py        machines (machines.py) and configurations (configured_files.py)
 rollouts.py      how placements want to be changed
 agile.py         objects (objects.py) of what a workload has as its source (sources.py): manifests.py, templates.py
                  (Jinja2), placeholders.py (secrets and unknowns in them); or a Pulumi program: programs.py
+live.py          objects as expressions see them; publishing.py machines as Services
+pins.py          what is told of what stays as it was
 selectors.py     label selectors of the command line
 """
 

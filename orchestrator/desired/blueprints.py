@@ -12,7 +12,15 @@ from orchestrator.desired.fields import Compiler, Field
 from orchestrator.desired.language import Language
 from orchestrator.desired.names import Names
 from orchestrator.documents.loaded import BlueprintSource, JsonPath
-from orchestrator.documents.models import AgileOutput, AgileWorkload, Check, Machines, Output, StableWorkload
+from orchestrator.documents.models import (
+    AgileOutput,
+    AgileWorkload,
+    Check,
+    Machines,
+    Output,
+    Publish,
+    StableWorkload,
+)
 from orchestrator.model.address import Mode
 from orchestrator.model.source import Diagnostic, Source
 
@@ -47,6 +55,7 @@ class Stable:
     labels: Mapping[str, Field]
     vars: Mapping[str, Field]
     ready: tuple[ReadyCheck, ...]
+    publish: Mapping[str, Field]  # port, namespace; those that are written
     outputs: Mapping[str, Field]
 
     def fields(self) -> Iterator[Field]:
@@ -54,7 +63,7 @@ class Stable:
         yield from (self.when, self.count, *self.machine.values(), *self.labels.values(), *self.vars.values())
         for check in self.ready:
             yield from check.fields.values()
-        yield from self.outputs.values()
+        yield from (*self.publish.values(), *self.outputs.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +150,18 @@ def _stable(compiler: Compiler, name: str, model: StableWorkload) -> Stable:
         labels=_fields(compiler, labels, model.machines.labels, "string", names.WORKLOAD),
         vars=_fields(compiler, (*path, "configure", "vars"), configure, "any", names.STABLE),
         ready=tuple(_check(compiler, (*path, "ready", i), check) for i, check in enumerate(model.ready)),
+        publish=_publish(compiler, (*path, "publish"), model.publish),
         outputs=_outputs(compiler, (*path, "outputs"), model.outputs, names.STABLE),
     )
+
+
+def _publish(compiler: Compiler, path: JsonPath, model: Publish | None) -> dict[str, Field]:
+    if model is None:
+        return {}
+    found = {"port": compiler.field((*path, "port"), model.port, "integer", names.WORKLOAD)}
+    if model.namespace is not None:
+        found["namespace"] = compiler.field((*path, "namespace"), model.namespace, "string", names.SETTLED)
+    return found
 
 
 def _machine(compiler: Compiler, path: JsonPath, model: Machines) -> dict[str, Field]:

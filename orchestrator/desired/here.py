@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.desired.blueprints import Agile, Blueprint, Ref, Stable, written
 from orchestrator.desired.language import Failed
+from orchestrator.desired.live import SECRET, expected
 from orchestrator.desired.machines import Machine
 from orchestrator.desired.names import Reference
 from orchestrator.desired.objects import Manifest
@@ -49,6 +50,7 @@ class Here:
     cluster_kinds: set[str] = field(default_factory=set)
     outputs: dict[Ref, dict[str, Value]] = field(default_factory=dict)
     units: dict[Ref, list[Unit]] = field(default_factory=dict)
+    published: dict[Ref, list[Unit]] = field(default_factory=dict)
 
     @property
     def site_name(self) -> str:
@@ -59,6 +61,7 @@ class Here:
         """A workload as it was resolved elsewhere; nothing where it was not there."""
         self.units[ref] = before.units.get(ref, [])
         self.outputs[ref] = before.outputs.get(ref, {})
+        self.published[ref] = before.published.get(ref, [])
 
     def key(self, ref: Ref) -> WorkloadKey:
         """A workload of this placement at this site."""
@@ -74,7 +77,14 @@ class Here:
 
     def needed(self, ref: Ref) -> frozenset[Address]:
         """The units that come before a workload's own: those of the workloads that it needs."""
-        return frozenset(address for each in self.blueprint.needs[ref] for address in self._last(each))
+        found = frozenset(address for each in self.blueprint.needs[ref] for address in self._last(each))
+        if ref[0] == Mode.AGILE:  # pods look its name up when they start
+            found |= {unit.address for each in self.blueprint.needs[ref] for unit in self.published.get(each, [])}
+        return found
+
+    def last_of(self, ref: Ref) -> frozenset[Address]:
+        """The units of a workload that are done last."""
+        return frozenset(self._last(ref))
 
     def _last(self, ref: Ref) -> Iterator[Address]:
         """A workload's units that are done last; of one without units, those of what it needs itself."""
@@ -142,7 +152,9 @@ class Here:
         assert ref is not None
         address = Address(self.site_name, self.placement, Mode.AGILE, ref[1], found[0].kind, found[0].name)
         live = self.known.objects.get(address)
-        return Unknown("any", frozenset({str(address)})) if live is None else dict(live)
+        if live is None:
+            return Unknown("any", frozenset({str(address)}), secret=found[0].kind == SECRET)
+        return expected(found[0].kind, found[0].name, live, found[0].data)
 
     def _output(self, reference: Reference, ref: Ref | None) -> Value:
         target: Ref = (Mode(reference.root), str(reference.keys[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from orchestrator.desired import agile, stable
+from orchestrator.desired import agile, publishing, stable
 from orchestrator.desired.blueprints import Blueprint, Ref, compile_blueprint, written
 from orchestrator.desired.here import Here
 from orchestrator.desired.parameters import sites_of, values_at
@@ -65,6 +65,7 @@ class Resolver:
                 continue
             notes += [*self._resolved(here), *pinned_notes(self.loaded, here.site_name, placement)]
             units += [unit for ref in here.blueprint.order for unit in here.units.get(ref, [])]
+            units += [unit for published in here.published.values() for unit in published]
             outputs[here.site_name, placement] = _outputs(here)
         wrong = {each for blueprint, _ in self.blueprints.values() for each in blueprint.diagnostics}
         found = {*wrong, *self._told(), *_doubled(units)}
@@ -119,8 +120,8 @@ class Resolver:
                 continue
             if (before := self._before(here, ref)) is not None:
                 here.take_over(before, ref)
-            elif _has_place(here, ref):
-                (stable if ref[0] == Mode.STABLE else agile).resolve(here, ref)
+            else:
+                _resolve(here, ref)
         return [Note(here.site_name, here.placement, _why(here, ref)) for ref in left_out]
 
     def _before(self, here: Here, ref: Ref) -> Here | None:
@@ -135,8 +136,7 @@ class Resolver:
                 if before is not None:
                     before.included = frozenset(before.blueprint.order)
                     for each in before.blueprint.order:
-                        if _has_place(before, each):
-                            (stable if each[0] == Mode.STABLE else agile).resolve(before, each)
+                        _resolve(before, each)
                 return before
         return None
 
@@ -149,6 +149,17 @@ class Resolver:
                 continue
             more = f" and {len(places) - 1} more" if len(places) > 1 else ""
             yield replace(diagnostic, message=f"{diagnostic.message} ({places[0]}{more})")
+
+
+def _resolve(here: Here, ref: Ref) -> None:
+    """One workload, where it can be."""
+    if not _has_place(here, ref):
+        return
+    if ref[0] == Mode.STABLE:
+        stable.resolve(here, ref)
+        publishing.resolve(here, ref)
+    else:
+        agile.resolve(here, ref)
 
 
 def _included(here: Here, ref: Ref) -> bool:

@@ -203,12 +203,21 @@ class Check(Model):
         return self
 
 
+class Publish(Model):
+    """A Service in the site's cluster that leads to a workload's machines."""
+
+    service: Name
+    port: Port
+    namespace: Expression | None = None  # default: of the agile workloads that refer to this one
+
+
 class StableWorkload(Model):
     """Machines and what runs inside them."""
 
     machines: Machines = Field(default_factory=Machines)
     configure: Configure | None = None
     ready: Annotated[tuple[Check, ...], Items(False)] = ()
+    publish: Publish | None = None
     outputs: dict[Identifier, Output] = Field(default_factory=dict)
     when: Condition = True
     after: Annotated[tuple[str, ...], Items(False)] = ()  # `stable.NAME` or `agile.NAME`

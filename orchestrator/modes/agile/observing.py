@@ -16,7 +16,7 @@ from orchestrator.model.address import PROGRAM, Address
 from orchestrator.model.observation import Absent, Observation, Present, Unreachable
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
-from orchestrator.model.values import has_secret
+from orchestrator.model.values import Secret, has_secret
 from orchestrator.modes.agile.api import Api, RefusedError
 from orchestrator.modes.agile.compare import differences
 from orchestrator.modes.agile.discovery import Kind, Kinds
@@ -228,9 +228,12 @@ class Reader:
 
 
 def facts(live: Object, declared: Mapping[str, Any]) -> dict[str, Any]:
-    """The object as expressions may read it: nothing secret in it, and nothing of the API server's own bookkeeping."""
+    """The object as expressions may read it: what is secret in it is so here, and nothing of the API server's own."""
     hidden = ("data", "stringData") if live.get("kind") == "Secret" else ()
     kept = _without_secrets({key: value for key, value in live.items() if key not in hidden}, declared)
+    if hidden:
+        label = f"Secret {metadata(live).get('namespace')}/{metadata(live).get('name')}"
+        kept["data"] = {key: Secret(value, label) for key, value in (live.get("data") or {}).items()}
     meta = {key: value for key, value in metadata(kept).items() if key != "managedFields"}
     annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in (STAMP, _LAST_APPLIED)}
     return {**kept, "metadata": {**meta, "annotations": annotations}}
