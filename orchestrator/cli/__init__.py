@@ -31,6 +31,7 @@ COMMANDS = {
     "Look": {
         "status": "Show how everything is, site by site.",
         "drift": "Show what is not as it was left, and who changed it.",
+        "inventory": "Show the machines and hosts of all sites, also for Ansible.",
         "output": "Show what placements tell the world.",
         "history": "Show the runs, newest first.",
         "show": "Show one run step by step, or the log of a step.",

@@ -75,6 +75,12 @@ def drivers_for(maker: Maker, sites: Iterable[str]) -> Reach:
     return Reach(drivers, hosts)
 
 
+def vault_refs(loaded: Loaded, sites: Iterable[str]) -> dict[str, SecretRef]:
+    """The password of each of these sites' Ansible Vault, by reference."""
+    stable = {name: loaded.sites[name].model.spec.stable for name in sites}
+    return {name: found.vault for name, found in stable.items() if found is not None and found.vault is not None}
+
+
 def inventories(loaded: Loaded, sites: Iterable[str]) -> dict[str, Path]:
     """The inventory of each of these sites that has one."""
     return {name: path for name in sites if (path := _inventory(loaded, loaded.sites[name]))}
@@ -95,6 +101,7 @@ def _stable(
     worker.start()
     estate_id, estate_name = maker.estate
     paths = inventories(loaded, names)
+    vaults = {name: str(maker.secrets[ref].reveal()) for name, ref in vault_refs(loaded, names).items()}
     drivers: dict[tuple[str, Mode], Driver] = {}
     for name in names:
         stable = loaded.sites[name].model.spec.stable
@@ -108,13 +115,14 @@ def _stable(
             provider=stable.provider,
             scrub=maker.scrub,
             inventory=paths.get(name),
+            vault=vaults.get(name, ""),
             folders=blueprint_folders(loaded),
             settings=_settings(maker, stable),
             refresh=maker.refresh,
             say=lambda line: click.echo(line, err=True),
         )
         drivers[name, Mode.STABLE] = StableDriver(site, worker)
-    return drivers, inventory.read(worker, paths)
+    return drivers, inventory.read(worker, paths, vaults)
 
 
 def _settings(maker: Maker, stable: SiteStable) -> dict[str, Value]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import desired, documents, planning
-from orchestrator.cli.drivers import Maker, blueprint_folders, drivers_for
+from orchestrator.cli.drivers import Maker, blueprint_folders, drivers_for, vault_refs
 from orchestrator.cli.pinning import last_good, pinned, with_pins
 from orchestrator.cli.places import remember_places
 from orchestrator.cli.secrets import read_secrets, scrubber
@@ -170,7 +170,9 @@ def session(
         remember_places(loaded, store)
         loaded = amend(loaded, store)
         scope = scope_of(loaded, limits)
-        secrets = read_secrets(desired.secret_refs(loaded), loaded.root)
+        vaults = vault_refs(loaded, reached(loaded, scope))
+        asked = {ref: loaded.sites[name].at.of("spec", "stable", "vault") for name, ref in vaults.items()}
+        secrets = read_secrets(asked | desired.secret_refs(loaded), loaded.root)
         maker = Maker(loaded, state_folder(loaded.root), scrubber(secrets.values()), stack, store, secrets, refresh)
         reach = drivers_for(maker, reached(loaded, scope))
         world = World(

@@ -9,6 +9,11 @@ from functools import lru_cache
 from orchestrator.documents.folders import inside
 from orchestrator.documents.models import Configure
 
+# Where teams list the roles and collections that a playbook needs.
+REQUIREMENTS = tuple(
+    f"{folder}requirements.{end}" for folder in ("", "roles/", "collections/") for end in ("yml", "yaml")
+)
+
 
 def digests(files: Mapping[str, bytes], configure: Configure, manifests: Collection[str]) -> dict[str, str]:
     """Path -> SHA-256 of each: the playbook, all in folders beside it, roles, and neighbours that these name.
@@ -17,7 +22,7 @@ def digests(files: Mapping[str, bytes], configure: Configure, manifests: Collect
     """
     remove = inside(configure.remove) if configure.remove else None
     candidates = [name for name in files if name != remove and name not in manifests]
-    used = {name for name in candidates if name.startswith("roles/")}
+    used = {name for name in candidates if name.startswith("roles/") or name in REQUIREMENTS}
     playbook = inside(configure.playbook) if configure.playbook else None
     if playbook is not None and playbook in files:
         folder = playbook.rpartition("/")[0]

@@ -90,6 +90,8 @@ def _configurations(here: Here, ref: Ref, workload: Stable) -> list[Unit]:
         "playbook": _path(configure.playbook if configure else None),
         "roles": list(configure.roles) if configure else [],
         "remove": _path(configure.remove if configure else None),
+        "tags": list(configure.tags) if configure else [],
+        "skipTags": list(configure.skip_tags) if configure else [],
         "vars": variables,
         "ready": ready,
         "folder": str(folder.root),
@@ -97,6 +99,7 @@ def _configurations(here: Here, ref: Ref, workload: Stable) -> list[Unit]:
     }
     inputs: dict[str, Value] = {f"vars.{name}": value for name, value in variables.items()}
     inputs["ready"] = ready
+    inputs |= {name: spec[name] for name in ("tags", "skipTags") if spec[name]}
     if configure is not None:
         inputs |= configured_files.digests(folder.files, configure, _manifests(here))
     what = _what(here, ref, spec)

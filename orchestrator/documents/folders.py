@@ -143,6 +143,8 @@ def _role(document: Written[Blueprint], folder: Folder, at: JsonPath, name: str)
         yield _leaves(document, at, name)
     elif name.count(".") >= 2 and "/" not in name:
         return  # a collection's role, ns.collection.role; Ansible knows where it is
+    elif any(file.rpartition("/")[2] in ("requirements.yml", "requirements.yaml") for file in folder.files):
+        return  # it may be one that they list
     elif not _below(folder, f"roles/{inner}") and not _below(folder, inner):
         roles = {file.split("/")[1] for file in folder.files if file.startswith("roles/") and file.count("/") > 1}
         hint = did_you_mean(inner, roles) or f"put it into {folder.label}/roles/{inner}"

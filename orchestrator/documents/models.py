@@ -173,6 +173,8 @@ class Configure(Model):
     roles: Annotated[tuple[str, ...], Items(False)] = ()
     remove: str | None = None
     vars: dict[Identifier, Any] = Field(default_factory=dict)
+    tags: Annotated[tuple[Text, ...], Items(False)] = ()
+    skip_tags: Annotated[tuple[Text, ...], Items(False)] = Field(default=(), alias="skipTags")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -321,6 +323,7 @@ class SiteStable(Model):
     provider: Name
     settings: dict[Identifier, Any] = Field(default_factory=dict)
     inventory: Text | None = None
+    vault: SecretRef | None = None  # the password of what Ansible Vault has encrypted
     bind: dict[Name, Binding] = Field(default_factory=dict)
 
 

@@ -9,7 +9,7 @@ from orchestrator.execution.look import Sight
 from orchestrator.execution.world import World
 from orchestrator.model.address import CONFIGURATION, MACHINE, PROGRAM, Address
 from orchestrator.model.change import Action, Change
-from orchestrator.model.observation import Present
+from orchestrator.model.observation import Coverage, Present
 from orchestrator.model.outcome import Lease, Outcome, Result
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
@@ -30,7 +30,16 @@ def remember(world: World, change: Change, outcome: Outcome, run: int, lease: Le
         world.store.forget(moved, lease)
     facts = outcome.facts or (change.seen.facts if isinstance(change.seen, Present) else {})
     world.store.save(
-        _record(change.unit, outcome.digest, facts, uid=outcome.uid, run=run, seen_at=world.clock()), lease
+        _record(
+            change.unit,
+            outcome.digest,
+            facts,
+            uid=outcome.uid,
+            run=run,
+            seen_at=world.clock(),
+            coverage=outcome.coverage,
+        ),
+        lease,
     )
 
 
@@ -51,7 +60,8 @@ def refresh(world: World, sight: Sight, estate_id: str) -> None:
             continue
         ours = seen.stamp.estate == estate_id and seen.stamp.address == unit.address
         if ours and seen.stamp.digest == unit.digest(seen.stamp.salt):
-            found.append(_record(unit, seen.stamp.digest, seen.facts, uid=seen.uid, run=0, seen_at=world.clock()))
+            digest, at = seen.stamp.digest, world.clock()
+            found.append(_record(unit, digest, seen.facts, uid=seen.uid, run=0, seen_at=at, coverage=seen.coverage))
     if found:
         with world.store.together():
             for record in found:
@@ -72,7 +82,17 @@ def _differs(sight: Sight, unit: Unit, seen: Present) -> bool:
     )
 
 
-def _record(unit: Unit, digest: str, facts: Mapping[str, Any], *, uid: str, run: int, seen_at: float) -> Record:
+def _record(
+    unit: Unit,
+    digest: str,
+    facts: Mapping[str, Any],
+    *,
+    uid: str,
+    run: int,
+    seen_at: float,
+    coverage: Coverage | None,
+) -> Record:
+    verified = {"coverage": [coverage.verified, coverage.total]} if coverage else {}
     is_machine, is_configuration = (unit.address.kind == kind for kind in (MACHINE, CONFIGURATION))
     return Record(
         address=unit.address,
@@ -80,7 +100,7 @@ def _record(unit: Unit, digest: str, facts: Mapping[str, Any], *, uid: str, run:
         identity=unit.identity,
         inputs=masked(dict(unit.inputs)) if is_machine or is_configuration or unit.address.kind == PROGRAM else {},
         facts=dict(facts) if is_machine else {},
-        spec={key: unit.spec.get(key) for key in _UNDO} if is_configuration else {},
+        spec={key: unit.spec.get(key) for key in _UNDO} | verified if is_configuration else {},
         uid=uid,
         blueprint=unit.blueprint,
         protected=str(unit.protected or ""),

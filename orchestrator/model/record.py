@@ -15,7 +15,8 @@ class Record:
 
     inputs  name -> text for a person (secrets masked), so that a plan can show old -> new
     facts   what is needed to find and reach it again: a machine's address and connection variables
-    spec    what is needed to undo it when it has left the documents (masked; a configuration's `host`, `remove`)
+    spec    what is needed to undo it when it has left the documents (masked; a configuration's `host`, `remove`),
+            and a configuration's `coverage`: [tasks that can be verified, all that change something]
     """
 
     address: Address

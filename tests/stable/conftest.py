@@ -36,6 +36,7 @@ class Estate:
     root: Path
     hosts: Sequence[str] = ("h1", "h2")
     scrub: Callable[[str], str] = lambda text: text
+    vault: str = ""
     drivers: list[StableDriver] = field(default_factory=list)
     reaches: list[Reach] = field(default_factory=list)
 
@@ -92,6 +93,7 @@ class Estate:
             provider="static",
             scrub=self.scrub,
             inventory=self.root / "hosts.yml",
+            vault=self.vault,
             folders={"bp": self.blueprint},
         )
         driver = StableDriver(site, reach)

@@ -99,11 +99,12 @@ def status_data(found: Sequence[StatusRow]) -> dict[str, Any]:
 
 
 def _counts(changes: Iterable[Change], mode: Mode) -> dict[str, int]:
-    found = Counter(_word(change) for change in changes if change.address.mode == mode)
+    found = Counter(word_of(change) for change in changes if change.address.mode == mode)
     return {word: found[word] for word in _WORDS if found[word]}
 
 
-def _word(change: Change) -> str:
+def word_of(change: Change) -> str:
+    """How a unit is, by one of the words of `_WORDS`."""
     match change.action:
         case Action.NONE:
             return "ok"

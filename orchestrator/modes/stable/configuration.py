@@ -15,19 +15,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.errors import DriverError
 from orchestrator.model.address import Address
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Coverage, Present, Unreachable
 from orchestrator.model.outcome import Outcome, Progress, Report, Result
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Value, revealed
-from orchestrator.modes.stable import ready
+from orchestrator.modes.stable import ready, requirements
 from orchestrator.modes.stable.handlers import journal_of, journaled, pending_of, write_journal
 from orchestrator.modes.stable.looking import difference_of
 from orchestrator.modes.stable.place import Place
 from orchestrator.modes.stable.runs import Playbook, Ran
 from orchestrator.modes.stable.scrubbing import scrubber_for
-from orchestrator.modes.stable.verdicts import failed_outcome
+from orchestrator.modes.stable.verdicts import elsewhere, failed_outcome
 
 UNDO = ("host", "playbook", "remove", "label")
 
@@ -134,6 +135,11 @@ class Configurations:
         playbook = spec.get("playbook")
         values = spec.get("vars") or {}
         assert isinstance(values, Mapping)
+        site = self._place.site
+        try:
+            needed = requirements.installed(site.root, folder, site.scrub)
+        except DriverError as error:
+            return Ran(complaint=site.scrub(str(error)))
         return self._place.runs.run(
             Playbook(
                 cwd=folder,
@@ -143,8 +149,11 @@ class Configurations:
                 hosts="" if self._place.inventory else self._place.inventory_text(),
                 limit=self._place.limit_to(job.host for job in jobs),
                 vars=values,
-                roles=(folder / "roles",),
+                roles=(folder / "roles", *needed.roles),
+                collections=needed.collections,
                 plugins=self._place.provider.plugins,
+                tags=_texts(spec, "tags"),
+                skip_tags=_texts(spec, "skipTags"),
                 carried={job.host: job.carried for job in jobs if job.carried},
                 journal=journal_of(self._place.site.scratch, token),
                 token=token,
@@ -203,6 +212,8 @@ class Configurations:
         for one in map(difference_of, answer["unmended"]):
             still = f"no task mends {one.path}: {one.new} → {one.old}"
             message = f"{message}; {still}" if message else still
+        for note in elsewhere(ran):
+            message = f"{message}; {note}" if message else note
         return Outcome(
             job.address,
             Result.DONE,
@@ -213,7 +224,7 @@ class Configurations:
         )
 
     def _commands(self, host: str, commands: list[str]) -> list[str]:
-        answer = self._place.ask({host: {"do": "commands", "commands": commands}})[host]
+        answer = self._place.ask({host: {"do": "commands", "commands": commands}}, fresh=True)[host]
         return [answer.why] * len(commands) if isinstance(answer, Unreachable) else list(answer["failed"])
 
 
@@ -223,9 +234,17 @@ def _alike(changes: Sequence[Change]) -> list[list[Change]]:
     for change in changes:
         assert change.unit is not None
         spec = change.unit.spec
-        what: dict[str, Value] = {key: spec.get(key) for key in ("playbook", "roles", "folder", "vars")}
+        what: dict[str, Value] = {
+            key: spec.get(key) for key in ("playbook", "roles", "folder", "vars", "tags", "skipTags")
+        }
         groups.setdefault(json.dumps(revealed(what), sort_keys=True), []).append(change)
     return list(groups.values())
+
+
+def _texts(spec: Mapping[str, Value], key: str) -> tuple[str, ...]:
+    found = spec.get(key) or ()
+    assert isinstance(found, list | tuple)
+    return tuple(map(str, found))
 
 
 def _playbook_of(roles: Any) -> str:

@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import DriverError
-from orchestrator.modes.stable.reaching import Reach
+from orchestrator.modes.stable.environment import environment_for
+from orchestrator.modes.stable.reaching import READ_WHOLE, Reach
+
+NONE: Mapping[str, str] = {}
 
 
-def read(reach: Reach, inventories: Mapping[str, Path]) -> dict[str, dict[str, dict[str, Any]]]:
+def read(
+    reach: Reach, inventories: Mapping[str, Path], vaults: Mapping[str, str] = NONE
+) -> dict[str, dict[str, dict[str, Any]]]:
     """A site's name -> its Ansible inventory, for many sites -> site -> host -> {"address", "groups"}, in file order.
 
     Raises DriverError where one cannot be read.
     """
     read_already: dict[Path, dict[str, dict[str, Any]]] = {}
-    for path in inventories.values():
+    for site, path in inventories.items():
         if path not in read_already:
-            read_already[path] = reach.inventory(path)
+            read_already[path] = reach.inventory(path, vaults.get(site, ""))
     return {site: read_already[path] for site, path in inventories.items()}
+
+
+def exported(root: Path, path: Path, scrub: Callable[[str], str]) -> dict[str, Any]:
+    """An inventory as `ansible-inventory --list` tells it; what is vaulted in it stays so. Raises DriverError."""
+    program = str(Path(sys.executable).with_name("ansible-inventory"))
+    done = subprocess.run(
+        [program, "-i", str(path), "--list"],
+        cwd=root,
+        env=environment_for(root, scrub) | READ_WHOLE,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise DriverError(f"inventory {path}: {scrub(' '.join(done.stderr.split()))}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def text_for(machines: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]) -> str:

@@ -215,7 +215,7 @@ class Machines:
         while isinstance(answer, Unreachable) and time.monotonic() < deadline:
             report(Progress(address, f"waiting: {answer.why}"))
             time.sleep(1.0)
-            answer = self._place.ask({one.name: ask})[one.name]
+            answer = self._place.ask({one.name: ask}, fresh=True)[one.name]
         if isinstance(answer, Unreachable):
             return Outcome(address, Result.UNREACHABLE, answer.why, log=log, facts=machine.facts)
         return Outcome(address, Result.DONE, log=log, facts=machine.facts, digest=one.stamp.digest)

@@ -45,7 +45,7 @@ class Place:
     def __init__(self, site: StableSite, reach: Reach) -> None:
         self.site = site
         self.provider = providers.load(site.root, site.provider)
-        self.runs = Runs(site.root, site.scratch, site.scrub)
+        self.runs = Runs(site.root, site.scratch, site.scrub, site.vault)
         self.machines: dict[str, Machine] = {}
         self.answered: set[str] = set()
         self.requests = 0
@@ -84,7 +84,7 @@ class Place:
             return {}
         with self._lock:
             if self._listed is None:
-                self._listed = self._reach.inventory(self.inventory)
+                self._listed = self._reach.inventory(self.inventory, self.site.vault)
             return self._listed
 
     def ask(self, asks: Mapping[str, Mapping[str, Any]], *, fresh: bool = False) -> dict[str, Answer]:
@@ -92,7 +92,7 @@ class Place:
         if not asks:
             return {}
         machines = {name: machine.vars for name, machine in dict(self.machines).items()}
-        hosts = Hosts(self.inventory, machines, self.provider.plugins)
+        hosts = Hosts(self.inventory, machines, self.provider.plugins, self.site.vault)
         full = {name: {**ask, "estate": self.site.estate_id} for name, ask in asks.items()}
         answers = self._reach.probe(hosts, full, fresh=fresh)
         with self._lock:

@@ -3,8 +3,8 @@
 `python -m orchestrator.modes.stable.reach` imports Ansible's library, which is slow to import and not made for our own
 process. Requests come as JSON lines on stdin, answers leave as JSON lines on stdout, in any order:
 
-    {"id", "op": "inventory", "path"}   -> {"id", "hosts": {name: {"address", "groups"}}} or {"id", "error"}
-    {"id", "op": "probe", "ask", "host", "inventory" or "vars", "plugins", "fresh", "timeout"}
+    {"id", "op": "inventory", "path", "vault"} -> {"id", "hosts": {name: {"address", "groups"}}} or {"id", "error"}
+    {"id", "op": "probe", "ask", "host", "inventory" and "vault", or "vars", "plugins", "fresh", "timeout"}
                                         -> {"id", "answer"} or {"id", "unreachable"} or {"id", "error"}
 
 `ask` is what the probe is asked; `inventory` is the path of the inventory that has the host; `vars` are the host's
@@ -14,6 +14,7 @@ of its own instead of a shared one. The process ends with its stdin, whatever it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -27,20 +28,25 @@ from typing import Any
 from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.parsing.dataloader import DataLoader
-from ansible.parsing.vault import FileVaultSecret
+from ansible.parsing.vault import FileVaultSecret, VaultSecret
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import become_loader, connection_loader, init_plugin_loader
 from ansible.template import Templar
 from ansible.utils.display import Display
 from ansible.vars.manager import VariableManager
 
-from orchestrator.modes.stable import probe
+from orchestrator.modes.stable import direct, probe
+from orchestrator.modes.stable.ssh_settings import Settings
 
 PROBE = Path(probe.__file__).read_text()
 # The host variable that moves the stamps of a host to another folder than /var/lib/orchestrator.
 STATE_FOLDER = "orchestrator_state_folder"
+# The host variable that says whether the probe may go without Ansible's ssh plugin; it may.
+DIRECT = "orchestrator_direct_ssh"
 MOST_AT_ONCE = 64
+NO_PROGRAM = 127  # a shell's exit code
 FIND_PYTHON = '"$(command -v /usr/bin/python3 || command -v python3 || echo /usr/libexec/platform-python)"'
 # A shared connection whose link was cut would hang for minutes.
 ALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=2"
@@ -52,9 +58,9 @@ class Inventory:
 
     lock = threading.Lock()
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, vault: str) -> None:
         with Inventory.lock:
-            self.loader = _loader()
+            self.loader = _loader(vault)
             try:
                 self.manager = InventoryManager(loader=self.loader, sources=[path])
             except AnsibleError:
@@ -85,10 +91,12 @@ class Inventory:
         return found
 
 
-def _loader() -> Any:
-    """A loader that knows the vault passwords which Ansible's own settings name."""
+def _loader(vault: str) -> Any:
+    """A loader that knows this vault password, and those which Ansible's own settings name."""
     loader = DataLoader()
     secrets = []
+    if vault:
+        secrets.append((constants.DEFAULT_VAULT_IDENTITY, VaultSecret(vault.encode())))
     if constants.DEFAULT_VAULT_PASSWORD_FILE:
         secret = FileVaultSecret(filename=constants.DEFAULT_VAULT_PASSWORD_FILE, loader=loader)
         secret.load()
@@ -104,8 +112,9 @@ class Worker:
         self.answers = answers
         self.writing = threading.Lock()
         self.slots = threading.Semaphore(MOST_AT_ONCE)
-        self.inventories: dict[str, Inventory] = {}
+        self.inventories: dict[tuple[str, str], Inventory] = {}
         self.reading = threading.Lock()
+        self.direct = direct.Direct()
 
     def serve(self, requests: Any) -> None:
         """Until the requests end."""
@@ -131,24 +140,24 @@ class Worker:
         """The answer; `label` is told how the host is named in messages as soon as that is known."""
         try:
             if request["op"] == "inventory":
-                return {"hosts": self._inventory(request["path"], again=True).hosts()}
+                return {"hosts": self._inventory(request["path"], request["vault"], again=True).hosts()}
             return self._probe(request, label)
         except AnsibleError as error:
             return {"error": _sentence(error)}
         except Exception as error:  # noqa: BLE001 - a plugin's fault must not end the other hosts' probes
             return {"error": f"{type(error).__name__}: {error}"}
 
-    def _inventory(self, path: str, *, again: bool = False) -> Inventory:
+    def _inventory(self, path: str, vault: str, *, again: bool = False) -> Inventory:
         with self.reading:
-            if again or path not in self.inventories:
-                self.inventories[path] = Inventory(path)
-            return self.inventories[path]
+            if again or (path, vault) not in self.inventories:
+                self.inventories[path, vault] = Inventory(path, vault)
+            return self.inventories[path, vault]
 
     def _probe(self, request: Mapping[str, Any], label: list[str]) -> dict[str, Any]:
         with Inventory.lock:
             for folder in request["plugins"]:
                 connection_loader.add_directory(folder)
-        inventory = self._inventory(request["inventory"]) if request.get("inventory") else None
+        inventory = self._inventory(request["inventory"], request["vault"]) if request.get("inventory") else None
         with Inventory.lock:
             loader = inventory.loader if inventory else DataLoader()
             given = inventory.vars_of(request["host"]) if inventory else dict(request["vars"])
@@ -158,7 +167,25 @@ class Worker:
             label[0] = _label(connection, label[0])
             command = _command(connection, variables, templar)
             ask = json.dumps({**request["ask"], "folder": templar.template(variables.get(STATE_FOLDER))})
-        return _send(connection, command, f"{PROBE}\nmain({ask!r})\n".encode(), request["timeout"])
+            settings = direct.settings_of(connection) if _truth(templar, variables, DIRECT, True) else None
+        program = f"{PROBE}\nmain({ask!r})\n".encode()
+        if settings is not None:
+            with contextlib.suppress(direct.NotHere):
+                return self._directly(settings, connection, command, program, request["timeout"])
+        return _send(connection, command, program, request["timeout"])
+
+    def _directly(
+        self, settings: Settings, connection: Any, command: str, program: bytes, timeout: float
+    ) -> dict[str, Any]:
+        """The answer over a connection of our own. Raises NotHere where it is for the plugin to try."""
+        password = connection.get_option("password")
+        try:
+            said = self.direct.run(settings, password, connection.become, command, program, timeout)
+        except direct.Lost as lost:
+            return {"unreachable": f"{_label(connection, '')}: {lost}"}
+        except TimeoutError:
+            return {"unreachable": _unreachable(connection, "timed out", timeout)}
+        return _answer_in(connection, said.code, said.stdout, said.stderr, timeout)
 
 
 def _connection(variables: Mapping[str, Any], templar: Any, request: Mapping[str, Any]) -> Any:
@@ -169,7 +196,7 @@ def _connection(variables: Mapping[str, Any], templar: Any, request: Mapping[str
         raise AnsibleError(f"there is no connection plugin `{name}`")
     connection.set_options(var_options=connection._resolve_option_variables(variables, templar))
     _set_options("shell", connection._shell, variables, templar)
-    if templar.template(variables.get("ansible_become", constants.DEFAULT_BECOME)) in (True, "true", "yes", "True"):
+    if _truth(templar, variables, "ansible_become", constants.DEFAULT_BECOME):
         method = str(templar.template(variables.get("ansible_become_method", constants.DEFAULT_BECOME_METHOD)))
         become = become_loader.get(method)
         if become is None:
@@ -181,6 +208,10 @@ def _connection(variables: Mapping[str, Any], templar: Any, request: Mapping[str
         unshared = f"{UNSHARED} " if request.get("fresh") else ""
         connection.set_option("ssh_args", f"{unshared}{ALIVE} {connection.get_option('ssh_args') or ''}")
     return connection
+
+
+def _truth(templar: Any, variables: Mapping[str, Any], name: str, default: bool) -> bool:
+    return bool(boolean(templar.template(variables.get(name, default)), strict=False))
 
 
 def _set_options(kind: str, plugin: Any, variables: Mapping[str, Any], templar: Any) -> None:
@@ -215,6 +246,11 @@ def _send(connection: Any, command: str, program: bytes, timeout: float) -> dict
         return {"unreachable": _unreachable(connection, str(error), timeout)}
     finally:
         connection.close()
+    return _answer_in(connection, code, stdout, stderr, timeout)
+
+
+def _answer_in(connection: Any, code: int, stdout: bytes, stderr: bytes, timeout: float) -> dict[str, Any]:
+    """What the probe has answered, or that it did not run."""
     found = re.search(
         re.escape(probe.BEGIN) + "(.*)" + re.escape(probe.END), stdout.decode(errors="replace"), re.DOTALL
     )
@@ -223,6 +259,8 @@ def _send(connection: Any, command: str, program: bytes, timeout: float) -> dict
         return told
     said = [line for line in (stderr or stdout).decode(errors="replace").splitlines() if line.strip()]
     why = said[-1].strip() if said else f"exit code {code}"
+    if code == NO_PROGRAM and "python" in why:
+        return {"unreachable": f"{_label(connection, '')}: there is no Python 3 on the host ({why})"}
     return {"unreachable": _unreachable(connection, f"the probe did not run: {why}", timeout)}
 
 
@@ -232,6 +270,10 @@ def _unreachable(connection: Any, text: str, timeout: float) -> str:
     if connection.transport != "ssh":
         return lines[0]
     why = re.sub(r"^(.*ssh: connect to host \S+ port \d+: |Failed to connect to the host via ssh: )", "", lines[-1])
+    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in text:
+        known = _label(connection, "").removeprefix("ssh ").removesuffix(":22")
+        name = f"'[{known.rpartition(':')[0]}]:{known.rpartition(':')[2]}'" if ":" in known else known
+        why = f"its host key has changed; if that is right, remove the old one: ssh-keygen -R {name}"
     if re.search("timed out", why, re.IGNORECASE):
         why = f"timed out after {timeout:g} s"
     return f"{_label(connection, '')}: {why}"

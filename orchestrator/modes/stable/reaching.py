@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ READ_WHOLE = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True", "ANSIBLE_INVEN
 INVENTORY_TIMEOUT_S = 120.0
 # The worker gives up on a host itself; we wait longer only for its own start on a busy computer.
 PATIENCE_S = 60.0
+# For so long a host that did not answer in its time is not asked again: it costs a command its time once.
+SILENT_S = 30.0
+TIMED_OUT = "timed out after"  # as the worker says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class Hosts:
     inventory: Path | None = None
     machines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     plugins: tuple[Path, ...] = ()
+    vault: str = field(default="", repr=False)  # the password of what is encrypted in the inventory
 
 
 def host_timeout() -> float:
@@ -62,17 +67,18 @@ class Reach:
         self._writing = threading.Lock()
         self._worker: _Worker | None = None
         self._last = 0
+        self._silent: dict[tuple[str, str], tuple[float, Unreachable]] = {}
 
     def start(self) -> None:
         """Start the worker now, side by side with whatever comes before its first request: it takes a while."""
         with self._lock:
             self._started()
 
-    def inventory(self, path: Path) -> dict[str, dict[str, Any]]:
+    def inventory(self, path: Path, vault: str = "") -> dict[str, dict[str, Any]]:
         """All hosts of an Ansible inventory, in its order: name -> {"address", "groups"}. Raises DriverError."""
         if not path.exists():
             raise DriverError(f"inventory {path}: there is no such file", hint="see `inventory:` of the Site")
-        answer = self._wait(self._ask({"op": "inventory", "path": str(path)}), INVENTORY_TIMEOUT_S)
+        answer = self._wait(self._ask({"op": "inventory", "path": str(path), "vault": vault}), INVENTORY_TIMEOUT_S)
         if "hosts" not in answer:
             raise DriverError(f"inventory {path}: {self._scrub(str(answer.get('error')))}")
         hosts: dict[str, dict[str, Any]] = answer["hosts"]
@@ -86,23 +92,42 @@ class Reach:
         fresh: bool = False,
         timeout: float | None = None,
     ) -> dict[str, dict[str, Any] | Unreachable]:
-        """Ask each host (inventory name -> what), all at once -> what it answers. Raises DriverError."""
+        """Ask each host (inventory name -> what), all at once -> what it answers. Raises DriverError.
+
+        A host whose time ran out a moment ago is not asked again, unless by a `fresh` connection.
+        """
         seconds = timeout or host_timeout()
-        futures = {}
+        futures, silent = {}, {} if fresh else self._still_silent(hosts, asks)
         for name, ask in asks.items():
-            if hosts.inventory is None and name not in hosts.machines:
+            if name in silent or (hosts.inventory is None and name not in hosts.machines):
                 continue
             request = {"op": "probe", "host": name, "ask": dict(ask), "fresh": fresh, "timeout": seconds}
-            request |= {"plugins": [str(folder) for folder in hosts.plugins]}
+            request |= {"vault": hosts.vault, "plugins": [str(folder) for folder in hosts.plugins]}
             request |= {"inventory": str(hosts.inventory)} if hosts.inventory else {"vars": dict(hosts.machines[name])}
             futures[name] = self._ask(request)
         answers: dict[str, dict[str, Any] | Unreachable] = {}
         for name in asks:
-            if name in futures:
+            if name in silent:
+                answers[name] = silent[name]
+            elif name in futures:
                 answers[name] = self._told(name, self._wait(futures[name], seconds + PATIENCE_S))
+                self._remember(hosts, name, answers[name])
             else:
                 answers[name] = unreachable(f"{name}: it is not known how to reach it")
         return answers
+
+    def _still_silent(self, hosts: Hosts, names: Iterable[str]) -> dict[str, Unreachable]:
+        now = time.monotonic()
+        with self._lock:
+            known = {name: self._silent.get(_whose(hosts, name), (0.0, None)) for name in names}
+        return {name: why for name, (since, why) in known.items() if why is not None and now < since + SILENT_S}
+
+    def _remember(self, hosts: Hosts, name: str, answer: dict[str, Any] | Unreachable) -> None:
+        with self._lock:
+            if isinstance(answer, Unreachable) and TIMED_OUT in answer.why:
+                self._silent[_whose(hosts, name)] = time.monotonic(), answer
+            else:
+                self._silent.pop(_whose(hosts, name), None)
 
     def _told(self, name: str, answer: Mapping[str, Any]) -> dict[str, Any] | Unreachable:
         if "answer" in answer:
@@ -178,6 +203,11 @@ class Reach:
             assert worker.process.stdin is not None
             worker.process.stdin.close()
             worker.process.wait(timeout=10)
+
+
+def _whose(hosts: Hosts, name: str) -> tuple[str, str]:
+    """A host, whoever asks: one of an inventory, or a machine by how it is reached."""
+    return str(hosts.inventory or json.dumps(hosts.machines.get(name, {}), sort_keys=True)), name
 
 
 def unreachable(why: str) -> Unreachable:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.errors import DriverError
 from orchestrator.model.address import Address
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Present, Unreachable
 from orchestrator.model.outcome import Outcome, Progress, Report, Result
+from orchestrator.modes.stable import requirements
 from orchestrator.modes.stable.place import Place
-from orchestrator.modes.stable.runs import Playbook
+from orchestrator.modes.stable.runs import Playbook, Ran
 from orchestrator.modes.stable.site import remove_playbook
 from orchestrator.modes.stable.verdicts import failed_outcome
 
@@ -54,21 +56,30 @@ class Removals:
                 yield Outcome(change.address, Result.DONE, "its stamp was gone already")
         if not there:
             return
-        ran = self._place.runs.run(
-            Playbook(
-                cwd=folder,
-                path=playbook,
-                inventory=self._place.inventory,
-                hosts="" if self._place.inventory else self._place.inventory_text(),
-                limit=self._place.limit_to(host_of(change) for change in there),
-                roles=(folder / "roles",),
-                plugins=self._place.provider.plugins,
-            )
-        )
+        ran = self._undone(there, folder, playbook)
         label = str(_undo(there[0]).get("label") or "")
         for change in there:
             failed = failed_outcome(change.address, host_of(change), ran, str(folder), label)
             yield failed or self._unstamp(change, "undone by its remove playbook", ran.log(host_of(change)))
+
+    def _undone(self, there: Sequence[Change], folder: Path, playbook: Path) -> Ran:
+        place = self._place
+        try:
+            needed = requirements.installed(place.site.root, folder, place.site.scrub)
+        except DriverError as error:
+            return Ran(complaint=place.site.scrub(str(error)))
+        return place.runs.run(
+            Playbook(
+                cwd=folder,
+                path=playbook,
+                inventory=place.inventory,
+                hosts="" if place.inventory else place.inventory_text(),
+                limit=place.limit_to(host_of(change) for change in there),
+                roles=(folder / "roles", *needed.roles),
+                collections=needed.collections,
+                plugins=place.provider.plugins,
+            )
+        )
 
     def _forget(self, change: Change) -> Outcome:
         outcome = self._unstamp(change, "stays on the host")

@@ -19,6 +19,7 @@ import configparser
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -117,8 +118,8 @@ def environment(order: Mapping[str, Any], folder: Path) -> dict[str, str]:
     _, origin = constants.config.get_config_value_and_origin("ANSIBLE_PIPELINING")
     return {
         "ANSIBLE_ROLES_PATH": path_with("DEFAULT_ROLES_PATH", *order["roles"]),
-        "ANSIBLE_CONNECTION_PLUGINS": path_with("DEFAULT_CONNECTION_PLUGIN_PATH", *order["plugins"]),
         "ANSIBLE_COLLECTIONS_PATH": path_with("COLLECTIONS_PATHS", *order["collections"]),
+        "ANSIBLE_CONNECTION_PLUGINS": path_with("DEFAULT_CONNECTION_PLUGIN_PATH", *order["plugins"]),
         "ANSIBLE_CALLBACK_PLUGINS": path_with("DEFAULT_CALLBACK_PLUGIN_PATH", str(PLUGINS)),
         # ansible-runner switches this off where nothing is said.
         "ANSIBLE_HOST_KEY_CHECKING": str(constants.HOST_KEY_CHECKING),
@@ -148,7 +149,13 @@ def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
         (folder / name).mkdir()
     for name, text in order["files"].items():
         (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
     cmdline = f"-e @{folder / 'vars.yml'} --forks {int(order['forks'])}"
+    if "vault" in order["files"]:
+        cmdline += f" --vault-password-file {folder / 'vault'}"
+    for option in ("tags", "skip_tags"):
+        if order[option]:
+            cmdline += f" --{option.replace('_', '-')} {shlex.quote(','.join(order[option]))}"
     if order["limit"]:
         (folder / "limit").write_text("\n".join(order["limit"]) + "\n")
         cmdline += f" --limit @{folder / 'limit'}"

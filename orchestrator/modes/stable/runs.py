@@ -33,6 +33,7 @@ class Playbook:
     inventory  an inventory's path; or `hosts`, the text of one
     limit      inventory names; empty: all
     roles      folders of roles, plugins folders of connection plugins, collections of collections, all searched first
+    tags       the only tasks that run; skip_tags those that do not
     carried    handlers that an earlier run could not run: host -> their names
     journal    where the handlers that have not run are written, under `token`
     """
@@ -45,8 +46,10 @@ class Playbook:
     limit: tuple[str, ...] = ()
     vars: Mapping[str, Value] = field(default_factory=dict)
     roles: tuple[Path, ...] = ()
-    plugins: tuple[Path, ...] = ()
     collections: tuple[Path, ...] = ()
+    plugins: tuple[Path, ...] = ()
+    tags: tuple[str, ...] = ()
+    skip_tags: tuple[str, ...] = ()
     carried: Mapping[str, Sequence[str]] = field(default_factory=dict)
     journal: Path | None = None
     token: str = ""
@@ -102,7 +105,8 @@ Watch = Callable[[str, str], None]
 class Runs:
     """Starts runs and ends them; one for each site. Runs may go on side by side in several threads."""
 
-    def __init__(self, root: Path, scratch: Path, scrub: Callable[[str], str]) -> None:
+    def __init__(self, root: Path, scratch: Path, scrub: Callable[[str], str], vault: str = "") -> None:
+        self._vault = vault
         self._root = root
         self._scratch = scratch
         self._scrub = scrub
@@ -123,7 +127,7 @@ class Runs:
                 assert process.stdin is not None
                 assert process.stdout is not None
                 with contextlib.suppress(OSError):
-                    process.stdin.write(json.dumps(_order(playbook, folder)) + "\n")
+                    process.stdin.write(json.dumps(_order(playbook, folder, self._vault)) + "\n")
                     process.stdin.flush()
                 for line in process.stdout:
                     _tell(ran, scrubbed(json.loads(line), scrub), watch)
@@ -177,7 +181,7 @@ class Runs:
             process.terminate()
 
 
-def _order(playbook: Playbook, folder: Path) -> dict[str, Any]:
+def _order(playbook: Playbook, folder: Path, vault: str) -> dict[str, Any]:
     orders = {
         "journal": str(playbook.journal or folder / "handlers.json"),
         "token": playbook.token,
@@ -188,6 +192,8 @@ def _order(playbook: Playbook, folder: Path) -> dict[str, Any]:
         files["playbook.yml"] = playbook.text
     if playbook.inventory is None:
         files["inventory.yml"] = playbook.hosts
+    if vault:
+        files["vault"] = vault
     return {
         "folder": str(folder),
         "cwd": str(playbook.cwd),
@@ -196,8 +202,10 @@ def _order(playbook: Playbook, folder: Path) -> dict[str, Any]:
         "limit": list(playbook.limit),
         "forks": max(1, min(MOST_FORKS, len(playbook.limit))),
         "roles": [str(path) for path in playbook.roles],
-        "plugins": [str(path) for path in playbook.plugins],
         "collections": [str(path) for path in playbook.collections],
+        "plugins": [str(path) for path in playbook.plugins],
+        "tags": list(playbook.tags),
+        "skip_tags": list(playbook.skip_tags),
         "files": files,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.model.address import Address
 from orchestrator.model.outcome import Outcome, Result
+from orchestrator.modes.stable.advice import advised
 from orchestrator.modes.stable.runs import Failure, Ran
 
 CONTROLLER = "localhost"  # where plays for `localhost` run; all hosts of the run depend on them
@@ -22,14 +23,14 @@ def failed_outcome(address: Address, host: str, ran: Ran, folder: str, label: st
         place = _named(ran.refused.where, folder, label)
         return Outcome(address, Result.FAILED, ran.refused.message, ran.refused.task, place, log)
     if host in ran.unreachable:
-        message = failure.message.splitlines()[-1] if failure.message else "did not answer"
+        message = advised(failure.message.splitlines()[-1]) if failure.message else "did not answer"
         return Outcome(address, Result.UNREACHABLE, message, failure.task, where, log)
     if blamed in ran.failed:
         action = f"{failure.action}: " if failure.action else ""
-        return Outcome(address, Result.FAILED, f"{action}{failure.message}", failure.task, where, log)
+        return Outcome(address, Result.FAILED, advised(f"{action}{failure.message}"), failure.task, where, log)
     if not ran.ended:
         result = Result.INTERRUPTED if ran.interrupted else Result.FAILED
-        return Outcome(address, result, _named(ran.complaint, folder, label), failure.task, where, log)
+        return Outcome(address, result, advised(_named(ran.complaint, folder, label)), failure.task, where, log)
     nowhere = [play for play in ran.unmatched if not play["anywhere"]]
     if nowhere:
         place = _named(str(nowhere[0]["path"]), folder, label)
@@ -39,9 +40,15 @@ def failed_outcome(address: Address, host: str, ran: Ran, folder: str, label: st
         others = ", ".join(sorted(ran.failed | ran.unreachable)) or "others"
         return Outcome(address, Result.FAILED, f"its play was broken off because of {others}", where=where, log=log)
     if host not in ran.processed:
-        message = "no play of the playbook ran on this host; check their `hosts:`"
+        message = "no play of the playbook ran on this host; check their `hosts:` and the tags"
         return Outcome(address, Result.FAILED, message, where=_where(ran, folder, label), log=log)
     return None
+
+
+def elsewhere(ran: Ran) -> list[str]:
+    """What a playbook did, or would have done, to hosts that are not its workload's."""
+    notes = [f"play `{play['play']}` is for other hosts and was left out" for play in ran.unmatched if play["anywhere"]]
+    return [*notes, "its plays for localhost ran on this computer"] if CONTROLLER in ran.processed else notes
 
 
 def _where(ran: Ran, folder: str, label: str) -> str:

@@ -1,0 +1,139 @@
+"""Roles and collections that a blueprint's requirements name: installed by ansible-galaxy, once for each content.
+
+They come from wherever `requirements.yml` says: Galaxy or another server of ansible.cfg, git, an archive, a folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import platformdirs
+import yaml
+from filelock import FileLock
+
+from orchestrator.errors import DriverError
+from orchestrator.modes.stable.environment import environment_for
+
+FILES = tuple(f"{folder}requirements.{end}" for folder in ("", "roles/", "collections/") for end in ("yml", "yaml"))
+WITHIN_S = 600.0
+DONE = ".done"
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Folders in which Ansible finds them."""
+
+    roles: tuple[Path, ...] = ()
+    collections: tuple[Path, ...] = ()
+
+
+def installed(root: Path, folder: Path, scrub: Callable[[str], str]) -> Needed:
+    """What the requirements of a blueprint's folder name, installed where it was not. `root` is the estate's.
+
+    Raises DriverError where a file is not one, or something cannot be had.
+    """
+    asked = [one for name in FILES if (folder / name).is_file() for one in _asked(folder, folder / name)]
+    if not asked:
+        return Needed()
+    cache = Path(platformdirs.user_cache_dir("orchestrator")) / "ansible" / _content(folder, asked)
+    cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with FileLock(f"{cache}.lock"):
+        if not (cache / DONE).exists():
+            shutil.rmtree(cache, ignore_errors=True)
+            _install(root, folder, asked, cache, scrub)
+    return Needed((cache / "roles",), (cache / "collections",))
+
+
+def _asked(folder: Path, path: Path) -> Iterator[tuple[str, list[Any]]]:
+    """(`role` or `collection`, what is wanted of them) in one file; a list alone is the old form, of roles."""
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DriverError(f"{path}: {' '.join(str(error).split())}", hint="mend it, and apply again") from None
+    old = "collection" if path.parent == folder / "collections" else "role"
+    sections = found if isinstance(found, dict) else {f"{old}s": found}
+    for kind in ("role", "collection"):
+        wanted = sections.get(f"{kind}s")
+        if wanted is not None and not isinstance(wanted, list):
+            raise DriverError(f"{path}: `{kind}s` must be a list", hint="as ansible-galaxy reads it")
+        if wanted:
+            yield kind, wanted
+
+
+def _content(folder: Path, asked: list[tuple[str, list[Any]]]) -> str:
+    """What stands for the content: what is asked for, and what is in the folders and archives of this computer."""
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode())
+    for _, wanted in asked:
+        for one in wanted:
+            for place in filter(None, map(_local, one.values() if isinstance(one, dict) else [one])):
+                path = (folder / place).resolve()
+                for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                    if file.is_file():
+                        digest.update(f"{file.relative_to(path)}\0".encode() + file.read_bytes())
+            if isinstance(one, dict) and not one.get("version"):
+                digest.update(_head(folder, one).encode())
+    return digest.hexdigest()[:32]
+
+
+def _local(text: Any) -> str:
+    """The path that a source is; empty where it lies elsewhere."""
+    if not isinstance(text, str):
+        return ""
+    plain = text.removeprefix("git+")
+    if plain.startswith("file:"):
+        return urlsplit(plain).path
+    return plain if plain.startswith(("/", "./", "../")) else ""
+
+
+def _head(folder: Path, one: dict[str, Any]) -> str:
+    """Where a git repository that is named without a version stands now; empty where that cannot be asked."""
+    source = str(one.get("src") or one.get("name") or "")
+    if "git" not in (one.get("scm"), one.get("type")) and not source.startswith("git"):
+        return ""
+    command = ["git", "ls-remote", source.removeprefix("git+"), "HEAD"]
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=20).stdout
+    return ""
+
+
+def _install(
+    root: Path, folder: Path, asked: list[tuple[str, list[Any]]], cache: Path, scrub: Callable[[str], str]
+) -> None:
+    part = Path(tempfile.mkdtemp(prefix="part-", dir=cache.parent))
+    environment = environment_for(root, scrub) | {"GIT_TERMINAL_PROMPT": "0", "ANSIBLE_LOCAL_TEMP": str(part / "tmp")}
+    program = str(Path(sys.executable).with_name("ansible-galaxy"))
+    try:
+        for number, (kind, wanted) in enumerate(asked):
+            (part / f"{kind}s").mkdir(exist_ok=True)
+            listed = part / f"requirements-{number}.yml"
+            listed.write_text(json.dumps({f"{kind}s": wanted}))
+            command = [program, kind, "install", "-r", str(listed), "-p", str(part / f"{kind}s")]
+            done = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True, timeout=WITHIN_S
+            )
+            if done.returncode or "was NOT installed successfully" in done.stderr + done.stdout:
+                raise DriverError(
+                    f"ansible-galaxy cannot install the {kind}s: {_why(scrub(done.stderr or done.stdout))}"
+                )
+        (part / DONE).touch()
+        part.replace(cache)
+    except subprocess.TimeoutExpired:
+        raise DriverError(f"ansible-galaxy took longer than {WITHIN_S:g} s", hint="is its server there?") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _why(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("[DEPRECATION")]
+    return "\n".join(lines[-6:]) or "it does not say why"

@@ -1,0 +1,159 @@
+"""The probe straight over SSH: bastions, sudo, host keys, and what is left to Ansible's plugin."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.model.observation import Absent, Unreachable
+from orchestrator.model.outcome import Result
+from orchestrator.modes.stable import ssh_settings
+from orchestrator.modes.stable.ssh_settings import settings_for
+
+needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh here")
+PLAY = "- hosts: all\n  gather_facts: false\n  tasks: [{ansible.builtin.copy: {content: x, dest: /etc/made}}]\n"
+
+
+@needs_ssh
+def test_settings_are_those_that_ssh_itself_reads(tmp_path: Path) -> None:
+    known = tmp_path / "known"
+    known.write_text("")
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host db-*\n  HostName %h.example\n  User deploy\n  Port 2200\n  UserKnownHostsFile {known}\n"
+        "  ProxyJump ops@gate:2222\nHost gate\n  HostName 192.0.2.1\n"
+    )
+    found = settings_for("ssh", ["-F", str(config)], "db-1")
+    assert found is not None
+    assert (found.host, found.user, found.port) == ("db-1.example", "deploy", 2200)
+    assert found.known_hosts is not None
+    assert str(known) in found.known_hosts
+    assert found.jump is not None
+    assert (found.jump.host, found.jump.user, found.jump.port) == ("192.0.2.1", "ops", 2222)
+    unchecked = settings_for("ssh", ["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "Port=7"], "db-1")
+    assert unchecked is not None
+    assert (unchecked.known_hosts, unchecked.port, unchecked.jump) == (None, 7, None)
+
+
+@needs_ssh
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["-o", "Ciphers=aes128-ctr"],
+        ["-o", "BindAddress=127.0.0.2"],
+        ["-o", "CertificateFile=/tmp/x"],
+        ["-J", "one,two"],
+        ["-o", "NoSuchOption=1"],
+    ],
+)
+def test_what_is_not_understood_is_left_to_the_plugin(args: list[str]) -> None:
+    assert settings_for("ssh", ["-F", "none", *args], "host") is None
+
+
+def test_one_question_serves_all_hosts_only_where_no_configuration_is_about_single_ones(tmp_path: Path) -> None:
+    for text, expected in (
+        ("", True),
+        ("Host *\n  SendEnv LANG\n", True),
+        ("Host=*\n", True),
+        ("host db\n  Port 2\n", False),
+        ("Match exec true\n", False),
+        ("Include other\n", False),
+        ("HostName elsewhere\n", False),
+    ):
+        path = tmp_path / "config"
+        path.write_text(text)
+        assert ssh_settings._is_about_all(path) == expected, text
+
+
+def _behind_a_bastion(estate: Any, fleet: Any, tmp_path: Path) -> Path:
+    """`inner` is reached through `gate` as a user that has to give a password to sudo -> what ssh was called with."""
+    inner, gate = fleet.machines["inner"], fleet.machines["gate"]
+    inner.run(
+        "id ops 2>/dev/null || useradd -m -s /bin/sh ops; echo ops:right | chpasswd;"
+        "echo 'ops ALL=(ALL) ALL' >/etc/sudoers.d/ops; install -d -o ops -m 700 /home/ops/.ssh;"
+        "install -o ops -m 600 /root/.ssh/authorized_keys /home/ops/.ssh/authorized_keys"
+    )
+    key, known = inner.vars["ansible_ssh_private_key_file"], fleet.folder / "known_hosts"
+    config = tmp_path / "ssh_config"
+    config.write_text(
+        f"Host *\n  IdentityFile {key}\n  UserKnownHostsFile {known}\n"
+        f"Host gate\n  HostName {gate.address}\n  User root\n"
+    )
+    called, program = tmp_path / "called", tmp_path / "ssh"
+    program.write_text(f'#!/bin/sh\necho "$@" >>{called}\nexec ssh "$@"\n')
+    program.chmod(0o755)
+    estate.write_inventory(
+        {
+            "inner": {
+                "ansible_connection": "ssh",
+                "ansible_host": inner.address,
+                "ansible_user": "ops",
+                "ansible_ssh_executable": str(program),
+                "ansible_ssh_common_args": f"-F {config} -o ProxyJump=gate",
+                "ansible_become": True,
+                "ansible_become_password": "right",
+                "orchestrator_state_folder": "/var/lib/orchestrator",
+            }
+        }
+    )
+    return called
+
+
+@pytest.mark.lab
+def test_a_host_behind_a_bastion_with_a_sudo_password(fleet: Any, tools: Any, tmp_path: Path) -> None:
+    for name in ("gate", "inner"):
+        fleet.launch(name, "sshd")
+    for name in ("gate", "inner"):
+        fleet.wait_for(fleet.machines[name])
+    estate = tools.Estate(tmp_path, ["inner"])
+    called = _behind_a_bastion(estate, fleet, tmp_path)
+    estate.write("play.yaml", PLAY)
+    unit = estate.unit("inner")
+    try:
+        assert isinstance(estate.driver().observe([unit], []).units[unit.address], Absent)
+        assert [line for line in called.read_text().splitlines() if not line.startswith("-G ")] == []
+        outcome = tools.apply(estate.driver(), [unit])["inner"]
+        assert outcome.result == Result.DONE, outcome
+        assert tools.present(estate.driver().observe([unit], []), unit).stamp is not None
+        inventory = tmp_path / "hosts.yml"
+        inventory.write_text(inventory.read_text().replace('"right"', '"wrong"'))
+        lost = estate.driver().observe([unit], []).units[unit.address]
+        assert isinstance(lost, Unreachable)
+        assert lost.why == f"ssh {fleet.machines['inner'].address}:22: the become password is wrong (sudo to root)"
+        fleet.cut("gate")
+        os.environ["ORCHESTRATOR_HOST_TIMEOUT"] = "12"
+        lost = estate.driver().observe([unit], []).units[unit.address]
+        assert isinstance(lost, Unreachable)
+        assert f"its bastion {fleet.machines['gate'].address}:22: timed out after 8 s" in lost.why
+    finally:
+        os.environ.pop("ORCHESTRATOR_HOST_TIMEOUT", None)
+        estate.close()
+
+
+@pytest.mark.lab
+def test_host_keys_and_a_missing_python_are_told_for_what_they_are(fleet: Any, tools: Any, tmp_path: Path) -> None:
+    estate = tools.on_machines(tmp_path, fleet, "plain")
+    machine, unit = fleet.machines["plain"], estate.unit("plain")
+    over = {"ansible_connection": "ssh", **machine.vars}
+    try:
+        estate.write_inventory({"plain": {**over, "ansible_python_interpreter": "/opt/python3"}})
+        lost = estate.driver().observe([unit], []).units[unit.address]
+        assert isinstance(lost, Unreachable)
+        assert "there is no Python 3 on the host (" in lost.why
+        changed = tmp_path / "known"
+        changed.write_text(f"{machine.address} {(fleet.folder / 'key.pub').read_text()}")
+        estate.write_inventory({"plain": {**over, "ansible_ssh_common_args": f"-o UserKnownHostsFile={changed}"}})
+        lost = estate.driver().observe([unit], []).units[unit.address]
+        assert isinstance(lost, Unreachable)
+        assert (
+            f"its host key has changed; if that is right, remove the old one: ssh-keygen -R {machine.address}"
+            in lost.why
+        )
+        (tmp_path / "ansible.cfg").write_text("[defaults]\nhost_key_checking = false\n")
+        assert isinstance(estate.driver().observe([unit], []).units[unit.address], Absent)
+    finally:
+        estate.close()
