@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -31,11 +31,19 @@ def install(names: tuple[str, ...]) -> None:
     """Install the named programs, or all of them.
 
     Each is taken from PATH at an acceptable version, else from the official release (verified with the
-    vendor's checksum), else built with Go. ORCHESTRATOR_MIRROR names a server that has the releases.
+    vendor's checksum), else built with Go. A provider plugin for Pulumi programs is named with its version, as
+    pulumi-resource-aws@6.1.0. ORCHESTRATOR_MIRROR names a server that has the releases.
     """
-    from orchestrator.toolchain import PROGRAMS, ensure, look
+    from orchestrator.toolchain import PROGRAMS, ensure, look, plugins
 
-    chosen = _known(names) or tuple(PROGRAMS)
+    asked = [plugin for name in names if (plugin := plugins.parse(name))]
+    named = tuple(name for name in names if plugins.parse(name) is None)
+    for plugin in asked:
+        program = plugins.ensure(plugin, _progress) or plugins.on_path(plugin)
+        _progress(f"{plugin.program}: {program}")
+    if asked and not named:
+        return
+    chosen = _known(named) or tuple(PROGRAMS)
     for name in chosen:
         if found := look(name):
             _progress(f"{name}: {found.version}, {WAYS[found.way]}, {found.path}")
@@ -45,10 +53,13 @@ def install(names: tuple[str, ...]) -> None:
 @toolchain.command(name="list")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print it.")
 def list_(output: str) -> None:
-    """Show each program: the pinned version, what is there, the way it came."""
+    """Show each program: the pinned version, what is there, the way it came; and the provider plugins.
+
+    Plugins are pinned by the SDKs that Pulumi programs require.
+    """
     from orchestrator.toolchain import PROGRAMS
 
-    entries = [_entry(name) for name in PROGRAMS]
+    entries = [*(_entry(name) for name in PROGRAMS), *_plugins()]
     if output == "json":
         click.echo(json.dumps({"programs": entries}, indent=2))
         return
@@ -104,6 +115,19 @@ def _entry(name: str) -> dict[str, Any]:
         "path": str(found.path) if found else None,
         "size": found.size if found else None,
     }
+
+
+def _plugins() -> Iterator[dict[str, Any]]:
+    """Provider plugins for Pulumi programs: their versions are pinned by the SDKs that programs require."""
+    from orchestrator.toolchain import plugins
+
+    for plugin, program in plugins.installed():
+        size = program.stat().st_size
+        common = {"name": plugin.program, "path": str(program), "size": size}
+        yield {**common, "pinned": plugin.version, "found": plugin.version, "way": "downloaded"}
+    for program in plugins.all_on_path():
+        common = {"name": program.name, "path": str(program), "size": program.stat().st_size}
+        yield {**common, "pinned": "-", "found": "any", "way": "path"}
 
 
 def _progress(line: str) -> None:

@@ -41,7 +41,7 @@ KINDS: Mapping[str, type[Estate] | type[Blueprint] | type[Site] | type[Placement
 # Keys that are designed, and refused until something enforces them.
 _LATER = (
     {"windows", "approval", "heal"}
-    | {"helm", "container", "kustomize", "program", "provider"}
+    | {"helm", "container", "kustomize"}
     | {"prices", "energy", "limits", "cost", "carbon"}
 )
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -61,6 +62,18 @@ def on_path(plugin: Plugin) -> Path | None:
     """The plugin's program on PATH, whatever its version: who puts it there has chosen it."""
     found = shutil.which(plugin.program)
     return Path(found) if found else None
+
+
+def all_on_path() -> Iterator[Path]:
+    """Every provider plugin on PATH: of each name the first."""
+    seen: set[str] = set()
+    for entry in os.environ.get("PATH", "").split(os.pathsep):
+        if not entry.startswith("/"):
+            continue
+        for path in sorted(Path(entry).glob(f"{PREFIX}*")):
+            if path.name not in seen and os.access(path, os.X_OK) and path.is_file():
+                seen.add(path.name)
+                yield path
 
 
 def installed() -> Iterator[tuple[Plugin, Path]]:

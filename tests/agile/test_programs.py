@@ -11,7 +11,7 @@ import pytest
 from orchestrator.model.address import PROGRAM, Address, Mode
 from orchestrator.model.unit import Stamp
 from orchestrator.model.values import Secret, Unknown, masked
-from orchestrator.modes.agile.programs import events, exports
+from orchestrator.modes.agile.programs import events, exports, properties, structs
 from orchestrator.modes.agile.programs import values as engine_values
 from orchestrator.modes.agile.programs.checkpoint import Checkpoint
 from orchestrator.modes.agile.programs.kept import Kept, kept_of, newest
@@ -184,3 +184,38 @@ def test_plugins_are_named_by_the_sdk_with_where_their_release_lies() -> None:
     assert "/acme/pulumi-netbox/releases/" in third.release.url
     assert Plugin("odd", "1.0.0", "https://plugins.example").release is None  # nothing there could verify it
     assert parse("pulumi-resource-aws") is None
+
+
+def test_differences_of_objects_name_their_place_and_what_forces_a_new_one() -> None:
+    old = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "labels": {"a.b": "1"}},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "a"}}, "ports": [{"port": 80}]},
+    }
+    new = json.loads(json.dumps(old).replace('"1"', '"2"').replace('"app": "a"', '"app": "b"').replace("80", "81"))
+    changed = list(properties.changed(old, new, ()))
+    assert [(properties.written(path), properties.forces(old, path)) for path in changed] == [
+        ('metadata.labels["a.b"]', False),
+        ("spec.ports[0].port", False),
+        ("spec.selector.matchLabels.app", True),
+    ]
+
+
+def test_what_is_secret_in_inputs_is_secret_in_outputs_and_a_secrets_data_always() -> None:
+    inputs = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "v"}}
+    live = {**inputs, "data": {"k": "dg=="}, "metadata": {"name": "s", "uid": "u", "managedFields": []}}
+    del live["stringData"]
+    found, secret = structs.plain(properties.outputs(live, inputs, set()))
+    assert secret == {("data",), ("__inputs",)}
+    assert found["metadata"] == {"name": "s", "uid": "u"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"env": [{"value": "x"}]}]}}
+    _, secret = structs.plain(properties.outputs(pod, pod, {("spec", "containers", 0, "env", 0, "value")}))
+    assert ("spec", "containers") in secret
+
+
+@pytest.mark.parametrize("token", ["helm.sh/v3:Release", "apps/v1:DeploymentPatch", "core/v1:ConfigMapList"])
+def test_types_that_are_no_objects_are_refused_with_the_way_out(token: str) -> None:
+    with pytest.raises(properties.NotServed, match="provider: official"):
+        properties.type_of(f"urn:pulumi:s::p::kubernetes:{token}::x")
+    assert properties.type_of("urn:pulumi:s::p::a:b:C$kubernetes:core/v1:Service::x") == ("v1", "Service")

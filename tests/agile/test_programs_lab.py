@@ -325,3 +325,52 @@ def test_killed_in_the_middle_the_next_run_takes_over_the_engines_own_state(lab:
     assert any("creating echo:Thing slow" in text for text in lab.told)
     assert lab.plan().action == Action.NONE
     assert lab.live == [1, 2]
+
+
+OBJECTS = """
+import pulumi
+
+size = pulumi.Config().require_int("size")
+app = {"app": f"web-{pulumi.Config().require('label')}"}
+spec = {
+    "replicas": size,
+    "selector": {"matchLabels": app},
+    "template": {"metadata": {"labels": app}, "spec": {"containers": [{"name": "web", "image": "nginx:1.29"}]}},
+}
+web = pulumi.CustomResource("kubernetes:apps/v1:Deployment", "web", {"metadata": {"name": "web"}, "spec": spec})
+secret = {"stringData": {"password": pulumi.Config().require_secret("password")}}
+made = pulumi.CustomResource("kubernetes:core/v1:Secret", "db", {**secret, "metadata": None})
+theirs = pulumi.Config().get("theirs")
+if theirs:
+    pulumi.CustomResource("kubernetes:core/v1:ConfigMap", theirs, {"metadata": {"name": theirs}, "data": {"a": "1"}})
+pulumi.export("id", made.id)
+"""
+
+
+def test_kubernetes_objects_of_a_program_are_served_in_our_process(lab: Lab) -> None:
+    lab.write(OBJECTS)
+    lab.outputs = {"id": "string"}
+    outcome = lab.converge()
+    name = outcome.facts["outputs"]["id"]
+    assert name.startswith(f"{NAMESPACE}/db-")  # its name is made for it
+    assert lab.kubectl("-n", NAMESPACE, "get", "deployment", "web", "-o", "jsonpath={.status.readyReplicas}") == "1"
+    labels = json.loads(lab.kubectl("-n", NAMESPACE, "get", "deployment", "web", "-o", "jsonpath={.metadata.labels}"))
+    assert labels["orchestrator.dev/workload"] == "infra"
+    assert CANARY.encode().hex() not in json.dumps([r[1].hex() for rows in lab.states.rows.values() for r in rows])
+    lab.vars |= {"size": 2, "label": "y"}
+    changed = lab.plan()
+    assert changed.action == Action.REPLACE
+    assert {d.path for d in changed.differences if d.replace} == {
+        "kubernetes:Deployment web: spec.selector.matchLabels.app"
+    }
+    assert lab.do(changed).result == Result.DONE
+    lab.kubectl("-n", NAMESPACE, "create", "configmap", "theirs", "--from-literal=a=0")
+    lab.vars |= {"theirs": "theirs"}
+    outcome = lab.apply()
+    assert outcome.result == Result.FAILED
+    assert "exists and is not this program's" in outcome.message
+    assert lab.kubectl("-n", NAMESPACE, "get", "configmap", "theirs", "-o", "jsonpath={.data.a}") == "0"
+    gone = Change(lab.unit().address, Action.DELETE, "removed", seen=lab.see())
+    assert lab.do(gone).result == Result.DONE
+    assert lab.kubectl("-n", NAMESPACE, "get", "deployments,secrets", "-o", "name") == ""
+    assert "theirs" in lab.kubectl("-n", NAMESPACE, "get", "configmaps", "-o", "name")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.model.observation import Difference
-from orchestrator.model.values import Secret, Value
+from orchestrator.model.values import Secret, Value, masked
 from orchestrator.modes.agile.programs import values
 
 _ROOT = "pulumi:pulumi:Stack"
@@ -142,7 +142,8 @@ def _differences(metadata: Mapping[str, Any], op: str, scrub: Callable[[str], st
     old, new = metadata.get("old") or {}, metadata.get("new") or {}
     before, after = _shown(old.get("inputs"), scrub), _shown(new.get("inputs"), scrub)
     if op not in ("update", "replace"):
-        yield Difference(label, before if op == "delete" else None, None if op == "delete" else after)
+        is_gone = op == "delete"
+        yield Difference(label, masked(before) if is_gone else None, None if is_gone else masked(after))
         return
     outputs = _shown(old.get("outputs"), scrub)
     keys = {str(key) for key in metadata.get("keys") or ()}

@@ -181,8 +181,11 @@ def newest(kept: Kept | None, address: Address, estate_id: str, states: States |
 
 def keep(api: Api, estate_id: str, kept: Kept, states: States | None) -> None:
     """Write it down, here first: then nothing is lost where the cluster cannot be reached by now."""
-    if states is not None and kept.checkpoint.serial:
-        states.save_state(kept.address.workload_key, kept.checkpoint.serial, kept.checkpoint.packed(), kept.about())
+    key, serial = kept.address.workload_key, kept.checkpoint.serial
+    if states is not None and serial:
+        before = states.newest_state(key)
+        if before is None or before[0] != serial:  # the same state is kept once
+            states.save_state(key, serial, kept.checkpoint.packed(), kept.about())
     api.apply(kept.path, kept.manifest(estate_id), force=True)
 
 

@@ -7,7 +7,6 @@ Pulumi's own provider, so that a site can change to that one.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,23 +23,21 @@ from orchestrator.model.address import Address
 from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
 from orchestrator.modes.agile.compare import differences, plain_data
 from orchestrator.modes.agile.discovery import Kind, Kinds
-from orchestrator.modes.agile.immutable import is_immutable
-from orchestrator.modes.agile.objects import ESTATE, MANAGER, WORKLOAD, Object, labels_for, metadata
-from orchestrator.modes.agile.programs.structs import UNKNOWN, Path, has_unknown, plain, struct
+from orchestrator.modes.agile.objects import ESTATE, WORKLOAD, Object, labels_for, metadata
+from orchestrator.modes.agile.programs import properties
+from orchestrator.modes.agile.programs.properties import NotServed
+from orchestrator.modes.agile.programs.structs import UNKNOWN, has_unknown, plain, struct
 from orchestrator.modes.agile.readiness import readiness
 from orchestrator.modes.agile.reasons import reason_for
 
 _MESSAGE_BYTES = 400 * 1024 * 1024
 _THREADS = 64
-_AUTONAMED = "pulumi.com/autonamed"
-_OWN = ("__inputs", "__initialApiVersion", "__fieldManager", "status")
 _NOT_SERVED = ("kubeconfig", "context", "cluster", "namespace", "renderYamlToDirectory")
-_OFFICIAL = "with `agile.provider: official` in the Site, Pulumi's own Kubernetes plugin serves it"
 _DELETE_SECONDS = 120.0
 
 
 class _Failed(Exception):  # noqa: N818 - one resource cannot be made; told to the engine
-    pass
+    """Why, for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         news, _ = plain(request.news)
         failures = [
             provider_pb2.CheckFailure(
-                property=key, reason=f"programs here work on their site's cluster and cannot set it; {_OFFICIAL}"
+                property=key,
+                reason=f"programs here work on their site's cluster and cannot set it; {properties.OFFICIAL}",
             )
             for key in _NOT_SERVED
             if news.get(key)
@@ -97,7 +95,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Only `yaml:decode`, which ConfigFile and ConfigGroup use."""
         if request.tok != "kubernetes:yaml:decode":
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{request.tok} is not served here; {_OFFICIAL}")
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{request.tok} is not served here; {properties.OFFICIAL}")
         from yaml import YAMLError, safe_load_all
 
         asked, _ = plain(getattr(request, "args"))  # noqa: B009 - a field of the message
@@ -114,20 +112,20 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         failures = []
         try:
             news = self._completed(request, news, olds)
-        except _Failed as failed:
+        except (_Failed, NotServed) as failed:
             failures.append(provider_pb2.CheckFailure(property="", reason=str(failed)))
-        return provider_pb2.CheckResponse(inputs=struct(news, _secrets(news, secret)), failures=failures)
+        return provider_pb2.CheckResponse(inputs=struct(news, properties.secrets(news, secret)), failures=failures)
 
     def _completed(self, request: Any, news: dict[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
-        version, kind = _type(request.urn)
+        version, kind = properties.type_of(request.urn)
         news = {key: value for key, value in {"apiVersion": version, "kind": kind, **news}.items() if value is not None}
         meta = dict(news.get("metadata") or {})
         if "generateName" in meta:
             raise _Failed("metadata.generateName makes another object at each apply; leave the name out instead")
         if not meta.get("name"):
-            name = metadata(olds).get("name") if _is_autonamed(olds) else None
-            meta["name"] = name or _named(request.urn, request.randomSeed)
-            meta["annotations"] = {**(meta.get("annotations") or {}), _AUTONAMED: "true"}
+            name = metadata(olds).get("name") if properties.is_autonamed(olds) else None
+            meta["name"] = name or properties.named(request.urn, request.randomSeed)
+            meta["annotations"] = {**(meta.get("annotations") or {}), properties.AUTONAMED: "true"}
         known = self._kind(version, kind)
         if known is not None and known.namespaced:
             meta.setdefault("namespace", self._cluster.namespace)
@@ -138,16 +136,16 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         kinds = provider_pb2.DiffResponse
         old, _ = plain(request.old_inputs)
         new, _ = plain(request.news)
-        changed = list(_changed(old, new, ()))
-        forced = [path for path in changed if _forces(old, path)]
-        detail = {_written(path): _kind_of(old, new, path, path in forced) for path in changed}
+        changed = list(properties.changed(old, new, ()))
+        forced = [path for path in changed if properties.forces(old, path)]
+        detail = {properties.written(p): properties.property_diff(old, new, p, forced=p in forced) for p in changed}
         return kinds(
             changes=kinds.DIFF_SOME if changed else kinds.DIFF_NONE,
             diffs=sorted({str(path[0]) for path in changed}),
-            replaces=[_written(path) for path in forced],
+            replaces=[properties.written(path) for path in forced],
             detailedDiff=detail,
             hasDetailedDiff=True,
-            deleteBeforeReplace=bool(forced) and not _is_autonamed(new),
+            deleteBeforeReplace=bool(forced) and not properties.is_autonamed(new),
         )
 
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -156,7 +154,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.CreateResponse(properties=struct({**inputs, "status": UNKNOWN}, secret))
         live = self._acted(context, lambda: self._make(inputs, request.timeout, fresh=True))
-        return provider_pb2.CreateResponse(id=_id(inputs), properties=_outputs(live, inputs, secret))
+        return provider_pb2.CreateResponse(
+            id=properties.id_of(inputs), properties=properties.outputs(live, inputs, secret)
+        )
 
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
         inputs, secret = plain(request.news)
@@ -165,12 +165,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             shown = {**{key: value for key, value in olds.items() if key not in inputs}, **inputs}
             return provider_pb2.UpdateResponse(properties=struct(shown, secret | before))
         live = self._acted(context, lambda: self._make(inputs, request.timeout, fresh=False))
-        return provider_pb2.UpdateResponse(properties=_outputs(live, inputs, secret))
+        return provider_pb2.UpdateResponse(properties=properties.outputs(live, inputs, secret))
 
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
         """As it lives; its inputs as they were where nothing that they say differs."""
         inputs, secret = plain(request.inputs)
-        version, kind = _type(request.urn)
+        version, kind = properties.type_of(request.urn)
         namespace, _, name = request.id.rpartition("/")
         wanted = {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
         live = self._acted(context, lambda: self._find(wanted))
@@ -179,9 +179,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if not inputs:  # it is being imported
             inputs = {key: value for key, value in plain_data(live).items() if key != "status"}
         elif differences(plain_data(inputs), live):
-            inputs = _projected(inputs, live)
-        found = struct(inputs, _secrets(inputs, secret))
-        return provider_pb2.ReadResponse(id=request.id, properties=_outputs(live, inputs, secret), inputs=found)
+            inputs = properties.projected(inputs, live)
+        found = struct(inputs, properties.secrets(inputs, secret))
+        return provider_pb2.ReadResponse(
+            id=request.id, properties=properties.outputs(live, inputs, secret), inputs=found
+        )
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         thing, _ = plain(request.properties)
@@ -204,7 +206,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             context.abort(grpc.StatusCode.UNKNOWN, self._cluster.scrub(said))
         except UnreachedError as unreached:
             context.abort(grpc.StatusCode.UNAVAILABLE, unreached.cause)
-        except _Failed as failed:
+        except (_Failed, NotServed) as failed:
             context.abort(grpc.StatusCode.UNKNOWN, self._cluster.scrub(str(failed)))
 
     def _kind(self, version: str, kind: str) -> Kind | None:
@@ -237,8 +239,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         live = self._cluster.api.find(path)
         if fresh and live is not None and not self._is_ours(live):
             raise _Failed(
-                f"{inputs['kind']} {_id(inputs)} exists and is not this program's; "
-                f"`pulumi.ResourceOptions(import_={_id(inputs)!r})` takes it over"
+                f"{inputs['kind']} {properties.id_of(inputs)} exists and is not this program's; "
+                f"`pulumi.ResourceOptions(import_={properties.id_of(inputs)!r})` takes it over"
             )
         body = plain_data(inputs)
         meta = metadata(body)
@@ -290,112 +292,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if self._cluster.closing.wait(min(pause, left)):
                 raise _Failed("interrupted while it was waited for")
             pause = min(pause * 1.6, 2.0)
-
-
-def _type(urn: str) -> tuple[str, str]:
-    """apiVersion and kind of `kubernetes:apps/v1:Deployment`. Raises _Failed for what is no object."""
-    token = urn.split("::", 3)[2].split("$")[-1]
-    _, version, kind = token.split(":")
-    if version.startswith(("helm.sh/", "kustomize", "yaml")) or kind.endswith(("Patch", "List")):
-        raise _Failed(f"{token} is not served here; {_OFFICIAL}")
-    return version.removeprefix("core/"), kind
-
-
-def _named(urn: str, seed: bytes) -> str:
-    ending = hashlib.sha256(urn.encode() + seed).hexdigest()[:8]
-    return f"{urn.rpartition('::')[2].lower()[:54]}-{ending}"
-
-
-def _is_autonamed(thing: Object) -> bool:
-    return (metadata(thing).get("annotations") or {}).get(_AUTONAMED) == "true"
-
-
-def _id(thing: Object) -> str:
-    """`namespace/name`, or `name`."""
-    meta = metadata(thing)
-    return f"{meta['namespace']}/{meta.get('name')}" if meta.get("namespace") else str(meta.get("name"))
-
-
-def _secrets(thing: Mapping[str, Any], secret: set[Path]) -> set[Path]:
-    return secret | (
-        {("data",), ("stringData",)} & {(key,) for key in thing} if thing.get("kind") == "Secret" else set()
-    )
-
-
-def _outputs(live: Mapping[str, Any], inputs: Mapping[str, Any], secret: set[Path]) -> Any:
-    """The object as it lives, secret where its inputs are; of lists, the whole list."""
-    kept = {key: value for key, value in live.items() if key not in ("managedFields",)}
-    kept["metadata"] = {key: value for key, value in metadata(live).items() if key != "managedFields"}
-    marks = {path[: next((i for i, step in enumerate(path) if isinstance(step, int)), len(path))] for path in secret}
-    marks = _secrets(kept, marks) | ({("__inputs",)} if secret or inputs.get("kind") == "Secret" else set())
-    if ("stringData",) in marks:
-        marks.add(("data",))
-    whole = {
-        **kept,
-        "__inputs": dict(inputs),
-        "__initialApiVersion": inputs.get("apiVersion"),
-        "__fieldManager": MANAGER,
-    }
-    return struct(whole, marks)
-
-
-def _projected(inputs: Any, live: Any) -> Any:
-    """The live values of what the inputs say."""
-    if isinstance(inputs, Mapping) and isinstance(live, Mapping):
-        return {key: _projected(value, live[key]) for key, value in inputs.items() if key in live}
-    return live
-
-
-def _changed(old: Any, new: Any, path: Path) -> Iterator[Path]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
-            if key not in old or key not in new:
-                yield (*path, key)
-            else:
-                yield from _changed(old[key], new[key], (*path, key))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, pair in enumerate(zip(old, new, strict=True)):
-            yield from _changed(*pair, (*path, index))
-    elif old != new:
-        yield path
-
-
-def _forces(old: Object, path: Path) -> bool:
-    names = tuple(step for step in path if isinstance(step, str))
-    return names in (("metadata", "name"), ("metadata", "namespace")) or is_immutable(old, names)
-
-
-def _kind_of(old: Any, new: Any, path: Path, forced: bool) -> Any:
-    kinds = provider_pb2.PropertyDiff
-    there, wanted = _has(old, path), _has(new, path)
-    if forced:
-        kind = kinds.UPDATE_REPLACE if there and wanted else kinds.ADD_REPLACE if wanted else kinds.DELETE_REPLACE
-    else:
-        kind = kinds.UPDATE if there and wanted else kinds.ADD if wanted else kinds.DELETE
-    return kinds(kind=kind, inputDiff=True)
-
-
-def _has(value: Any, path: Path) -> bool:
-    for step in path:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True
-
-
-def _written(path: Path) -> str:
-    """`spec.ports[0].port`, `data["a.b"]`."""
-    text = ""
-    for step in path:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        elif "." in step or "[" in step or '"' in step:
-            escaped = step.replace('"', '\\"')
-            text += f'["{escaped}"]'
-        else:
-            text += f".{step}" if text else step
-    return text
 
 
 @contextmanager

@@ -274,7 +274,8 @@ class Programs:
         count = len(begun.checkpoint.resources)
         if begun.checkpoint.resources or begun.checkpoint.pending:
             self._run("destroy", target, begun, report)
-            begun = replace(begun, checkpoint=target.room(self._site.scratch).result(begun.checkpoint.serial + 1))
+            state = target.room(self._site.scratch).result(begun.checkpoint.serial + 1)
+            begun = replace(begun, checkpoint=state, unfinished="")
             self._keep(begun)
         self._drop(begun)
         shutil.rmtree(target.home(self._site.scratch), ignore_errors=True)
