@@ -63,6 +63,11 @@ class Change:
         """The reason, and the batch."""
         return f"{self.reason} ({self.batch})" if self.batch else self.reason
 
+    @property
+    def shown(self) -> bool:
+        """Whether there is anything to say: something is done or held, or a drift is only reported."""
+        return self.action != Action.NONE or self.drift
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:

@@ -16,7 +16,8 @@ class Difference:
     """One field that is not as declared: `old` is what is there, `new` what should be (None: nothing).
 
     `by` names who changed it, where that is known; `replace` says that it cannot be changed in place,
-    `restart` that it can while the thing does not run.
+    `restart` that it can while the thing does not run. `healed` counts how often we have set it back lately against the
+    same `by`; `kept`: it is only reported, and stays as it is.
     """
 
     path: str
@@ -25,6 +26,8 @@ class Difference:
     by: str = ""
     replace: bool = False
     restart: bool = False
+    healed: int = 0
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Present:
     stamp        whose it is; None if it never was ours
     ready        whether it works; if not, `because` says why
     differences  the declared fields that are not as declared (units with unknown values: of the known ones)
+    refused      why the target would not take what is declared, where that is known before
+    owner        who made it, for a person, where it is not ours and that can be told
     facts        what outputs may refer to: a machine's `address` and `vars`, a Kubernetes object as it lives
     pending      handlers that were notified and have not run
     uid          the target's own identity of it, checked again before it is deleted
@@ -52,6 +57,8 @@ class Present:
     ready: bool = True
     because: str = ""
     differences: tuple[Difference, ...] = ()
+    refused: str = ""
+    owner: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     pending: tuple[str, ...] = ()
     uid: str = ""
@@ -63,11 +70,13 @@ class Present:
 class Absent:
     """The target answered, and the thing is not there.
 
-    `differences` say what making it would bring, where that was asked: a program's resources.
+    `differences` say what making it would bring, where that was asked: a program's resources. `refused` says why the
+    target would not take it, if that is known.
     """
 
     seen_at: float = 0.0
     differences: tuple[Difference, ...] = ()
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,4 +78,4 @@ def _drift_part(change: Change) -> Change | None:
     if differences := drift_of(unit, seen):
         reason = f"drifted: {drifted_text(unit, differences)}"
         return replace(change, action=Action.UPDATE, reason=reason, differences=differences, drift=True)
-    return change if change.action == Action.WAIT else None
+    return change if change.drift or change.action == Action.WAIT else None

@@ -34,7 +34,9 @@ def change_for(
         case Unreachable():
             return replace(base, action=Action.HOLD, reason=unreachable(seen))
         case Present() if not is_ours(seen, estate_id) and not adopting:
-            return replace(base, action=Action.CONFLICT, reason=_not_ours(unit, seen))
+            return replace(base, action=Action.CONFLICT, reason=_not_ours(unit, seen), differences=seen.differences)
+        case Present() | Absent() if seen.refused:
+            return replace(base, action=Action.CONFLICT, reason=_refused(unit, seen))
         case _ if unit.unknown:
             differences = seen.differences if isinstance(seen, Present) else ()
             return replace(base, action=Action.LATER, reason="inputs known later", differences=differences)
@@ -77,6 +79,10 @@ def _not_ours(unit: Unit, seen: Present) -> str:
     return f"{whose}; to take it over: orchestrator adopt {unit.address}"
 
 
+def _refused(unit: Unit, seen: Present | Absent) -> str:
+    return f"the cluster refuses it: {seen.refused} ({unit.source.file}:{unit.source.line})"
+
+
 def _pending(seen: Present) -> str:
     return f"pending handlers: {', '.join(seen.pending)}"
 
@@ -104,7 +110,7 @@ def _compared(base: Change, unit: Unit, seen: Present) -> Change:
         differences += drift
         reasons.append(f"drifted: {drifted_text(unit, drift)}")
     if not reasons:
-        return _settled(base, seen)
+        return _settled(base, unit, seen)
     action = Action.UPDATE
     if forcing := replaced_text(differences):
         action = Action.REPLACE
@@ -119,7 +125,7 @@ def _changed(unit: Unit, seen: Present, stamp: Stamp, record: Record | None) -> 
     """What the documents changed: an object's declared fields; otherwise inputs, with the old values we remember."""
     if unit.address.mode == Mode.AGILE:
         drift = drift_of(unit, seen)
-        return tuple(difference for difference in seen.differences if difference not in drift)
+        return tuple(each for each in seen.differences if each not in drift and not each.kept)
     how = {difference.path: difference for difference in seen.differences}
 
     def takes(changed: Difference) -> Difference:
@@ -129,7 +135,11 @@ def _changed(unit: Unit, seen: Present, stamp: Stamp, record: Record | None) -> 
     return tuple(takes(changed) for changed in changed_inputs(unit, stamp, record))
 
 
-def _settled(base: Change, seen: Present) -> Change:
+def _settled(base: Change, unit: Unit, seen: Present) -> Change:
+    """As we left it, but for what is only reported."""
+    if kept := tuple(difference for difference in seen.differences if difference.kept):
+        reported = f"drifted, only reported: {drifted_text(unit, kept)}"
+        base = replace(base, reason=reported, differences=kept, drift=True)
     if seen.ready:
         return base
     why = f": {seen.because}" if seen.because else ""

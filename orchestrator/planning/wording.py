@@ -14,6 +14,7 @@ from orchestrator.model.values import MASK, Secret, Unknown, Value, has_secret, 
 _MOST_ITEMS = 4
 _LONGEST_VALUE = 60
 _NOTHING = "nothing"
+FOUGHT_OVER = 2  # times that a field was set back before it is said that somebody else keeps changing it
 
 
 def changed_inputs(unit: Unit, stamp: Stamp, record: Record | None) -> tuple[Difference, ...]:
@@ -62,18 +63,19 @@ def restarted_text(differences: Sequence[Difference]) -> str:
 
 
 def drift_of(unit: Unit, seen: Present) -> tuple[Difference, ...]:
-    """The differences that did not come from the documents.
+    """The differences that did not come from the documents and are to be set back.
 
     With the digest as stamped, all of them. Otherwise a host's fingerprints (they compare with what was left there)
-    and fields that somebody else has set.
+    and fields that somebody else has set. What is only reported is not among them.
     """
     if seen.stamp is None:
         return ()
+    found = tuple(difference for difference in seen.differences if not difference.kept)
     if not unit.unknown and unit.digest(seen.stamp.salt) == seen.stamp.digest:
-        return seen.differences
+        return found
     if unit.address.kind == CONFIGURATION:
-        return seen.differences
-    return tuple(difference for difference in seen.differences if difference.by)
+        return found
+    return tuple(difference for difference in found if difference.by)
 
 
 def _split(name: str, old: Value, new: Value, remembered: bool) -> list[Difference]:
@@ -115,7 +117,7 @@ def _is_input(unit: Unit) -> bool:
 
 
 def _drifted_item(unit: Unit, difference: Difference) -> str:
-    by = f" ({difference.by})" if difference.by else ""
+    by = blamed(difference)
     path, there, left = difference.path, difference.old, difference.new
     if _is_secret(there) or _is_secret(left):
         return f"{path} {MASK[:-1]}, changed){by}"
@@ -123,6 +125,15 @@ def _drifted_item(unit: Unit, difference: Difference) -> str:
         return f"{path}{by}"
     before, after = _shown(unit, left), _shown(unit, there)
     return f"{path} {before} → {after}{by}" if before and after else f"{path}{by}"
+
+
+def blamed(difference: Difference) -> str:
+    """` (kubectl)`: who changed it, and whether that goes on and on; empty where nobody is known."""
+    if not difference.by:
+        return ""
+    if difference.healed < FOUGHT_OVER:
+        return f" ({difference.by})"
+    return f" ({difference.by}, fought over: set back {difference.healed} times within the hour)"
 
 
 def _is_secret(value: Value) -> bool:

@@ -17,6 +17,7 @@ from orchestrator.model.source import Source
 from orchestrator.model.unit import Unit
 from orchestrator.modes.agile.driver import AgileDriver
 from orchestrator.modes.agile.objects import kind_of, name_of
+from orchestrator.planning.diff import change_for
 
 CANARY = "canary-7be1d2c4f0"
 
@@ -28,8 +29,9 @@ def unit(
     placement: str = "shop",
     namespace: str = "",
     timeout: float = 20,
+    **spec: Any,
 ) -> Unit:
-    """The unit of one manifest."""
+    """The unit of one manifest; `spec` has what else a workload says of it (`contested`, `ignore`, `ready`)."""
     metadata = manifest["metadata"]
     kind = kind_of(manifest["apiVersion"], manifest["kind"])
     name = name_of(manifest)
@@ -40,6 +42,7 @@ def unit(
             "timeout": timeout,
             "namespace": namespace or metadata.get("namespace") or "default",
             "where": f"web.yaml:{len(name)}",
+            **spec,
         },
         inputs={"object": dict(manifest)},
         identity=f"{kind}/{name}",
@@ -99,12 +102,18 @@ class Estate:
             case Present() if any(d.replace for d in seen.differences):
                 return change(Action.REPLACE, differences=seen.differences)
             case Present(stamp=stamp) if (
-                seen.differences or stamp.digest != one.digest(stamp.salt) or stamp.address != one.address
+                any(not d.kept for d in seen.differences)
+                or stamp.digest != one.digest(stamp.salt)
+                or stamp.address != one.address
             ):
                 return change(Action.UPDATE, differences=seen.differences)
             case Present(ready=False):
                 return change(Action.WAIT, seen.because)
         return change(Action.NONE)
+
+    def judge(self, one: Unit) -> Change:
+        """What the real planner makes of one unit."""
+        return change_for(one, self.observe([one]).units[one.address], None, estate_id=self.id)
 
     def actions(self, units: list[Unit]) -> dict[str, str]:
         return {name: str(change.action) for name, change in self.plan(units).items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from orchestrator.cli.views import text as t
 from orchestrator.cli.views.plan import difference_text, held_text, labels, plan_data
@@ -23,7 +24,7 @@ def render(plan: Plan, output: str) -> str:
 
 def drift_text(plan: Plan) -> str:
     """One line for each drifted unit and field, one for each cause why units could not be seen, and the sum."""
-    changes = [change for change in in_order(plan.changes) if change.action != Action.NONE]
+    changes = [change for change in in_order(plan.changes) if change.shown]
     names = labels(plan.changes)
     seen = [change for change in changes if change.action != Action.HOLD]
     heads = [(c.address.site, c.address.placement, str(c.address.mode), names[c.address]) for c in seen]
@@ -48,7 +49,7 @@ def details(change: Change) -> list[str]:
 def _drifted(change: Change, index: int) -> str:
     """Drift reads from how it was left to how it is, the other way round than what a plan will do about it."""
     difference = change.differences[index]
-    return difference_text(type(difference)(difference.path, difference.new, difference.old, difference.by))
+    return difference_text(replace(difference, old=difference.new, new=difference.old))
 
 
 def _aligned(rows: list[tuple[tuple[str, ...], str]]) -> list[str]:

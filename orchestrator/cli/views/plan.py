@@ -15,6 +15,7 @@ from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Action, Change, Plan, in_order
 from orchestrator.model.observation import Difference, Present, Unreachable
 from orchestrator.model.values import MASK
+from orchestrator.planning.wording import blamed
 from orchestrator.timetext import ago
 
 SYMBOLS: Mapping[Action, tuple[str, str]] = {
@@ -28,7 +29,7 @@ SYMBOLS: Mapping[Action, tuple[str, str]] = {
     Action.FORGET: ("-", t.YELLOW),
     Action.CONFLICT: ("!", t.RED),
     Action.HOLD: ("!", t.RED),
-    Action.NONE: (" ", t.DIM),
+    Action.NONE: ("=", t.DIM),  # only where it is reported that somebody else has changed it
 }
 
 _SUMMARY = (
@@ -60,7 +61,7 @@ def plan_text(plan: Plan, *, colour: bool, width: int, now: float) -> str:
 
     `now` is seconds since the epoch: what was seen longer ago than a minute says so.
     """
-    shown = [change for change in in_order(plan.changes) if change.action != Action.NONE]
+    shown = [change for change in in_order(plan.changes) if change.shown]
     notes = [_note_line(note.site, note.placement, note.text) for note in plan.notes]
     if not shown:
         return "\n".join([*notes, _nothing_to_do(plan)])
@@ -70,7 +71,7 @@ def plan_text(plan: Plan, *, colour: bool, width: int, now: float) -> str:
 
 def plan_data(plan: Plan) -> dict[str, Any]:
     """The plan as JSON data: everything but the units that are as declared; secrets and unknowns masked."""
-    changes = [change_data(change) for change in in_order(plan.changes) if change.action != Action.NONE]
+    changes = [change_data(change) for change in in_order(plan.changes) if change.shown]
     return {
         "estate": {"name": plan.estate, "id": plan.estate_id},
         "serial": _serial(plan.estate_id, changes),
@@ -115,7 +116,15 @@ def change_data(change: Change) -> dict[str, Any]:
 
 def _difference_data(difference: Difference) -> dict[str, Any]:
     old, new = t.veiled(difference.old, difference.new)
-    return {"path": difference.path, "old": old, "new": new, "by": difference.by, "replace": difference.replace}
+    return {
+        "path": difference.path,
+        "old": old,
+        "new": new,
+        "by": difference.by,
+        "replace": difference.replace,
+        "healed": difference.healed,
+        "kept": difference.kept,
+    }
 
 
 def _serial(estate_id: str, changes: Sequence[Mapping[str, Any]]) -> str:
@@ -127,7 +136,11 @@ def _serial(estate_id: str, changes: Sequence[Mapping[str, Any]]) -> str:
 def sum_line(plan: Plan) -> str:
     """`Plan: 3 to change, 1 to delete, 1 held, 43 as declared.`"""
     counts = plan.summary()
+    reported = sum(change.action == Action.NONE and change.drift for change in plan.changes)
+    counts[Action.NONE] -= reported
     parts = [f"{counts[action]} {words}" for action, words in _SUMMARY if counts[action]]
+    if reported:
+        parts.append(f"{reported} only reported")
     if not plan.acting:
         parts.insert(0, "nothing to change")
     return f"Plan: {', '.join(parts)}."
@@ -148,7 +161,7 @@ def labels(changes: Iterable[Change]) -> dict[Address, str]:
 def difference_text(difference: Difference) -> str:
     """`spec.replicas 3 → 8 (kubectl)`: what is there, what should be, and whose it was."""
     path = t.cut_middle(t.clean(difference.path), _PATH_WIDTH)
-    by = f" ({t.clean(difference.by)})" if difference.by else ""
+    by = t.clean(blamed(difference))
     if difference.old is None and difference.new is None:
         return path + by
     old, new = t.veiled(difference.old, difference.new)
@@ -221,7 +234,7 @@ class _Tree:
     def __init__(self, plan: Plan, colour: bool, width: int, now: float) -> None:
         self.plan, self.colour, self.width, self.now = plan, colour, width, now
         self.names = labels(plan.changes)
-        wanted = max((t.width_of(self.names[c.address]) for c in plan.changes if c.action != Action.NONE), default=0)
+        wanted = max((t.width_of(self.names[c.address]) for c in plan.changes if c.shown), default=0)
         self.label_width = min(max(_LABEL_WIDTH, wanted), _LABEL_AT_MOST)
         self.reason_at = 8 + self.label_width + 2
 

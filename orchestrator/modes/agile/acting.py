@@ -11,18 +11,21 @@ from typing import Any
 
 from orchestrator.model.address import Address
 from orchestrator.model.change import Action, Change
-from orchestrator.model.observation import Present
+from orchestrator.model.observation import Difference, Present
 from orchestrator.model.outcome import Outcome, Progress, Report, Result
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Value, revealed
 from orchestrator.modes.agile import emptiness
 from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
 from orchestrator.modes.agile.before import Before
-from orchestrator.modes.agile.compare import differences, plain_data
+from orchestrator.modes.agile.compare import plain_data
+from orchestrator.modes.agile.comparing import Comparer, manifest_of
 from orchestrator.modes.agile.discovery import Kind, Kinds
+from orchestrator.modes.agile.healing import healing
 from orchestrator.modes.agile.inventory import Inventory
 from orchestrator.modes.agile.objects import (
     ESTATE,
+    HEALED,
     INVENTORY,
     MANAGED_BY,
     PLACEMENT,
@@ -35,7 +38,6 @@ from orchestrator.modes.agile.objects import (
     split_name,
     stamp_of,
     stamp_text,
-    stamp_text_of,
 )
 from orchestrator.modes.agile.observing import facts
 from orchestrator.modes.agile.readiness import READY, Readiness, readiness
@@ -60,10 +62,17 @@ class Actor:
     """Makes single changes at one site; several threads may use it at once."""
 
     def __init__(
-        self, api: Api, kinds: Kinds, estate_id: str, scrub: Callable[[str], str], closing: threading.Event
+        self,
+        api: Api,
+        kinds: Kinds,
+        comparer: Comparer,
+        estate_id: str,
+        scrub: Callable[[str], str],
+        closing: threading.Event,
     ) -> None:
         self._api = api
         self._kinds = kinds
+        self._comparer = comparer
         self._estate_id = estate_id
         self._scrub = scrub
         self._closing = closing
@@ -104,7 +113,7 @@ class Actor:
             stamp = stamp_of(live) if live else None
             if stamp is not None and stamp.estate == self._estate_id and stamp.address == change.address:
                 labels = dict.fromkeys((ESTATE, PLACEMENT, WORKLOAD, MANAGED_BY, INVENTORY))
-                self._api.merge(path, {"metadata": {"labels": labels, "annotations": {STAMP: None}}})
+                self._api.merge(path, {"metadata": {"labels": labels, "annotations": {STAMP: None, HEALED: None}}})
             return Outcome(change.address, Result.DONE, "forgotten; it stays as it is")
 
         return self._told(change, forgetting)
@@ -127,7 +136,7 @@ class Actor:
         return replace(outcome, message=self._scrub(outcome.message), seconds=time.monotonic() - started)
 
     def _where(self, address: Address, unit: Unit | None) -> tuple[Kind, str]:
-        version = str(_manifest(unit).get("apiVersion", "")).rpartition("/")[2] if unit else ""
+        version = str(manifest_of(unit).get("apiVersion", "")).rpartition("/")[2] if unit else ""
         kind = self._kinds.find(address.kind, version)
         if kind is None:
             group = f"{address.kind.partition('.')[2]}/{version}".strip("/")
@@ -137,16 +146,24 @@ class Actor:
     def _apply(self, change: Change, unit: Unit, report: Report) -> Outcome:
         kind, path = self._where(change.address, unit)
         live = self._there(change, path, report)
-        if live is not None and change.action == Action.REPLACE and metadata(live).get("uid") == _uid(change):
-            self._remove(change, path, live, report)
-            live = None
+        manifest: Mapping[str, Value] = plain_data(manifest_of(unit))
+        marks: dict[str, str] = {}
+        force = False
+        if live is not None:
+            manifest = self._comparer.locally(unit, live).manifest
+            if change.action == Action.REPLACE and metadata(live).get("uid") == _uid(change):
+                self._remove(change, path, live, report)
+                live = None
+        if live is not None:
+            differing = self._differing(change, unit, live)
+            force, marks = bool(differing), healing(differing, live, time.time())
         before = stamp_of(live) if live else _stamp(change)
         salt = before.salt if before and before.estate == self._estate_id and before.salt else secrets.token_hex(16)
         stamp = unit.stamp(self._estate_id, salt)
-        body = dressed(plain_data(_manifest(unit)), labels_for(self._estate_id, change.address), stamp_text(stamp))
+        marks[STAMP] = stamp_text(stamp)
+        body = dressed(manifest, labels_for(self._estate_id, change.address), marks)
         if live is not None:
             body["metadata"] = {**metadata(body), "uid": str(metadata(live).get("uid"))}
-        force = live is not None and self._differs_as_shown(change, unit, live)
         applied = self._put(path, revealed(body), force=force)
         return self._ready(change, unit, kind, path, applied, stamp, report)
 
@@ -182,21 +199,21 @@ class Actor:
             raise _FailedError(f"belongs to {stamp.address} by now; plan again")
         return live
 
-    def _differs_as_shown(self, change: Change, unit: Unit, live: Object) -> bool:
-        """Whether it differs from what is declared, so that others may own fields that are to be taken from them.
+    def _differing(self, change: Change, unit: Unit, live: Object) -> tuple[Difference, ...]:
+        """What an apply changes; others may own such fields, which are then to be taken from them.
 
         Raises _FailedError where somebody has changed a declared field since the plan was made.
         """
-        manifest = _manifest(unit)
-        if stamp_of(live) is not None:
-            manifest = dressed(manifest, labels_for(self._estate_id, change.address), stamp_text_of(live))
-        now = differences(manifest, live, secret=lambda text: self._scrub(text) != text)
-        if isinstance(change.seen, Present):  # if not, it is our own from a run that was interrupted
-            shown = {(d.path, str(d.old)) for d in change.seen.differences}
+        seen = change.seen
+        if isinstance(seen, Present) and _version(seen.facts) == _version(live) != "":
+            return tuple(each for each in seen.differences if not each.kept)
+        now = tuple(each for each in self._comparer.compare(unit, live).differences if not each.kept)
+        if isinstance(seen, Present):  # if not, it is our own from a run that was interrupted
+            shown = {(each.path, str(each.old)) for each in seen.differences}
             for new in now:
                 if new.by and (new.path, str(new.old)) not in shown:
                     raise _FailedError(f"{new.path} was changed by {new.by} since the plan; plan again")
-        return bool(now)
+        return now
 
     def _ready(
         self, change: Change, unit: Unit, kind: Kind, path: str, live: Object, stamp: Stamp, report: Report
@@ -210,7 +227,7 @@ class Actor:
             if state.ready:
                 if kind.kind == "CustomResourceDefinition":
                     self._kinds.expire()
-                known, uid = facts(now, _manifest(unit)), str(metadata(now).get("uid", ""))
+                known, uid = facts(now, manifest_of(unit)), str(metadata(now).get("uid", ""))
                 return Outcome(change.address, Result.DONE, facts=known, uid=uid, digest=stamp.digest)
             why = self._scrub(reason_for(self._api, self._kinds, now, state.because))
             if state.failed:
@@ -284,10 +301,8 @@ class Actor:
             pause = min(pause * 1.6, 2.0)
 
 
-def _manifest(unit: Unit) -> Mapping[str, Value]:
-    manifest = unit.spec["object"]
-    assert isinstance(manifest, Mapping)
-    return manifest
+def _version(thing: Object) -> str:
+    return str(metadata(thing).get("resourceVersion", ""))
 
 
 def _uid(change: Change) -> str:

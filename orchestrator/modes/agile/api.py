@@ -123,9 +123,9 @@ class Api:
         """The objects of `snapshot`."""
         return self.snapshot(path, **query)[0]
 
-    def apply(self, path: str, body: Mapping[str, Any], *, force: bool) -> dict[str, Any]:
-        """Server-side apply with our field manager; the object as it is now."""
-        query = {"fieldManager": MANAGER, "force": "true" if force else "false"}
+    def apply(self, path: str, body: Mapping[str, Any], *, force: bool, dry: bool = False) -> dict[str, Any]:
+        """Server-side apply with our field manager; the object as it is now, or as it would be (`dry`)."""
+        query = {"fieldManager": MANAGER, "force": "true" if force else "false", **({"dryRun": "All"} if dry else {})}
         applied: dict[str, Any] = self._call("PATCH", path, body, query=query, content=_APPLY)
         return applied
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.model.observation import Difference
 from orchestrator.model.values import Secret, Unknown, Value, leaves, mapped
 from orchestrator.modes.agile import fields, quantities
 from orchestrator.modes.agile.fields import Owned
-from orchestrator.modes.agile.immutable import is_immutable
-from orchestrator.modes.agile.objects import MANAGER, Object, metadata
+from orchestrator.modes.agile.objects import Object, metadata
+from orchestrator.modes.agile.points import Masks, Point
 
-# What the API server keeps itself.
-_ITS_OWN = frozenset(
+# What the API server keeps itself: no part of what is declared.
+ITS_OWN = frozenset(
     ("creationTimestamp", "resourceVersion", "uid", "generation", "managedFields", "selfLink", "deletionTimestamp")
 )
 
@@ -33,8 +33,8 @@ def differences(
     Secret's data, and where `secret` says so of a live text.
     """
     wanted = plain_data(declared)
-    masks = _Masks(secret, all_text=str(live.get("kind")) == "Secret")
-    start = _Point(live, masks, owned=fields.owners(live, str(wanted.get("apiVersion"))))
+    masks = Masks(secret, all_text=str(live.get("kind")) == "Secret")
+    start = Point(live, masks, owned=fields.owners(live, str(wanted.get("apiVersion"))))
     found = [*_changed(wanted, live, start), *_left(wanted, live, start)]
     return tuple(_unique(found))
 
@@ -44,13 +44,23 @@ def plain_data(manifest: Mapping[str, Value]) -> dict[str, Value]:
     data = {key: value for key, value in manifest.items() if key not in ("status", "stringData")}
     meta = data.get("metadata")
     if isinstance(meta, Mapping):
-        data["metadata"] = {key: value for key, value in meta.items() if key not in _ITS_OWN}
-    text = manifest.get("stringData")
-    if manifest.get("kind") == "Secret" and isinstance(text, Mapping):
-        before = data.get("data")
-        encoded = {key: _encoded(value) for key, value in text.items()}
-        data["data"] = {**(before if isinstance(before, Mapping) else {}), **encoded}
-    return data
+        data["metadata"] = {key: value for key, value in meta.items() if key not in ITS_OWN}
+    if manifest.get("kind") != "Secret":
+        return data
+    before, text = data.get("data"), manifest.get("stringData")
+    texts = {key: _unwrapped(value) for key, value in before.items()} if isinstance(before, Mapping) else {}
+    if isinstance(text, Mapping):
+        texts |= {key: _encoded(value) for key, value in text.items()}
+    return {**data, "data": texts} if texts else data
+
+
+def _unwrapped(value: Value) -> Value:
+    """Base64 without its line breaks, as the API server gives it back."""
+    plain = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(plain, str) or not any(character.isspace() for character in plain):
+        return value
+    joined = "".join(plain.split())
+    return Secret(joined, value.label) if isinstance(value, Secret) else joined
 
 
 def _encoded(value: Value) -> Value:
@@ -61,69 +71,7 @@ def _encoded(value: Value) -> Value:
     return Secret(encoded, value.label) if isinstance(value, Secret) else encoded
 
 
-@dataclass(frozen=True, slots=True)
-class _Masks:
-    """Which values must not be seen; `all_text`: none of the object's data."""
-
-    secret: Callable[[str], bool]
-    all_text: bool
-
-    def hide(self, value: Any, path: Sequence[str], *, anyway: bool) -> Value:
-        """The value with its secret leaves as Secrets."""
-        whole = anyway or (self.all_text and path[0] in ("data", "stringData"))
-
-        def leaf(one: Value) -> Any:
-            if isinstance(one, Secret | Unknown) or one is None:
-                return one
-            return Secret(one) if whole or (isinstance(one, str) and self.secret(one)) else one
-
-        hidden: Value = mapped(value, leaf)
-        return hidden
-
-
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """Where in the object we are.
-
-    names  the field names, list items left out: what the rules for fields go by
-    path   the same for a person, as `spec.containers[web].image`
-    owned  who owns what from here on
-    """
-
-    live: Object
-    masks: _Masks
-    owned: tuple[Owned, ...]
-    names: tuple[str, ...] = ()
-    path: str = ""
-    steps: tuple[str, ...] = ()
-
-    def field(self, name: str) -> _Point:
-        simple = name.replace("-", "").replace("_", "").isalnum()
-        path = f"{self.path}.{name}" if simple and self.path else name if simple else f"{self.path}[{name}]"
-        owned = fields.below(self.owned, f"f:{name}")
-        return replace(self, owned=owned, names=(*self.names, name), path=path, steps=(*self.steps, name))
-
-    def item(self, label: str, owned: tuple[Owned, ...] = ()) -> _Point:
-        return replace(self, owned=owned, path=f"{self.path}[{label}]", steps=(*self.steps, label))
-
-    @property
-    def ours(self) -> bool:
-        """Whether we applied this field and nobody has taken it since."""
-        return any(one.ours for one in self.owned)
-
-    def difference(self, old: Any, new: Value) -> Difference:
-        hidden = any(isinstance(leaf, Secret) for leaf in leaves(new))
-        others = [one.manager for one in self.owned if not one.ours and one.manager != MANAGER]
-        return Difference(
-            path=self.path,
-            old=self.masks.hide(old, self.names, anyway=hidden),
-            new=self.masks.hide(new, self.names, anyway=False),
-            by=others[-1] if others and not self.ours else "",
-            replace=is_immutable(self.live, self.steps),
-        )
-
-
-def _changed(wanted: Value, live: Any, at: _Point) -> Iterator[Difference]:
+def _changed(wanted: Value, live: Any, at: Point) -> Iterator[Difference]:
     """The declared fields that are not as declared, from here on."""
     if wanted is None or isinstance(wanted, Unknown):
         return
@@ -142,19 +90,19 @@ def _changed(wanted: Value, live: Any, at: _Point) -> Iterator[Difference]:
         yield at.difference(live, wanted)
 
 
-def _left_out(wanted: Value, at: _Point) -> bool:
+def _left_out(wanted: Value, at: Point) -> bool:
     """Whether a field is missing only because the API server leaves out what is empty, or a zero that is still ours."""
     return _empty(wanted) or (_zero(wanted) and (at.ours or not metadata(at.live).get("managedFields")))
 
 
-def _changed_list(wanted: Sequence[Value], live: Any, at: _Point) -> Iterator[Difference]:
+def _changed_list(wanted: Sequence[Value], live: Any, at: Point) -> Iterator[Difference]:
     if not isinstance(live, list):
         yield at.difference(live, _without_unknown(list(wanted)))
     elif keys := fields.list_keys(at.owned, at.names[-1] if at.names else "", [*live, *wanted]):
         for item in wanted:
             if isinstance(item, Mapping):
                 there = next((x for x in live if _same_item(item, x, keys)), None)
-                yield from _changed(item, there, at.item(_item_label(item, keys), fields.below_item(at.owned, item)))
+                yield from _changed(item, there, at.item(item_label(item, keys), fields.below_item(at.owned, item)))
     elif fields.is_set(at.owned) or at.names[-1:] == ("finalizers",):
         for item in wanted:
             if not any(_same(item, x, at.names) for x in live):
@@ -168,7 +116,7 @@ def _changed_list(wanted: Sequence[Value], live: Any, at: _Point) -> Iterator[Di
             yield from _changed(item, there, at.item(str(index)))
 
 
-def _left(wanted: Value, live: Any, at: _Point) -> Iterator[Difference]:
+def _left(wanted: Value, live: Any, at: Point) -> Iterator[Difference]:
     """What we applied before and do not declare any more, from here on."""
     ours = [one for one in at.owned if one.ours]
     if not ours or isinstance(wanted, Unknown | Secret):
@@ -184,7 +132,7 @@ def _left(wanted: Value, live: Any, at: _Point) -> Iterator[Difference]:
         yield from _left_items(wanted, live, at, ours[0])
 
 
-def _left_items(wanted: Value, live: list[Any], at: _Point, ours: Owned) -> Iterator[Difference]:
+def _left_items(wanted: Value, live: list[Any], at: Point, ours: Owned) -> Iterator[Difference]:
     declared = list(wanted) if isinstance(wanted, list | tuple) else []
     if any(isinstance(item, Unknown) for item in declared):
         return
@@ -195,7 +143,7 @@ def _left_items(wanted: Value, live: list[Any], at: _Point, ours: Owned) -> Iter
         item = next((x for x in live if fields.matches(x, keys)), None)
         if item is None:
             continue
-        there = at.item(_item_label(item, tuple(keys)), fields.below_item(at.owned, item))
+        there = at.item(item_label(item, tuple(keys)), fields.below_item(at.owned, item))
         mine = next((x for x in declared if _may_match(x, keys)), None)
         if mine is None:
             yield there.difference(item, None)
@@ -217,7 +165,8 @@ def _same_item(wanted: Mapping[str, Value], live: Any, keys: Sequence[str]) -> b
     return isinstance(live, Mapping) and _may_match(wanted, dict(zip(keys, fields.key_of(live, keys), strict=True)))
 
 
-def _item_label(item: Mapping[str, Any], keys: Sequence[str]) -> str:
+def item_label(item: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """How a person names an item of a keyed list: `web`, `80/TCP`."""
     return "/".join(str(item[key]) for key in keys if item.get(key) is not None)
 
 

@@ -20,6 +20,7 @@ from orchestrator.model.unit import Unit
 from orchestrator.modes.agile import incluster, kubeconfig, namespaces
 from orchestrator.modes.agile.acting import Actor
 from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
+from orchestrator.modes.agile.comparing import Comparer
 from orchestrator.modes.agile.connection import Connection
 from orchestrator.modes.agile.discovery import Kinds
 from orchestrator.modes.agile.inventory import Inventory
@@ -44,6 +45,7 @@ class _Reach:
     connection: Connection
     api: Api
     kinds: Kinds
+    comparer: Comparer
     actor: Actor
 
 
@@ -69,7 +71,8 @@ class AgileDriver(NoSnapshots):
         """See `Driver.observe`. Nothing of Pulumi is used. Raises DriverError for a kubeconfig that cannot be used."""
         reach = self._reach()
         before, runs = reach.api.requests, self._made_programs.runs if self._made_programs else 0
-        reader = Reader(reach.api, reach.kinds, self._site.estate_id, self._site.site, self._site.scrub)
+        site = self._site
+        reader = Reader(reach.api, reach.kinds, site.estate_id, site.site, site.scrub, reach.comparer)
         reach.kinds.expire()
         try:
             found, seen = reader.observe(*_without_programs(units, known))
@@ -317,8 +320,9 @@ class AgileDriver(NoSnapshots):
                 connection = Connection(self._access(), site.scratch)
                 api = Api(connection, self._closing)
                 kinds = Kinds(api, site.scratch)
-                actor = Actor(api, kinds, site.estate_id, site.scrub, self._closing)
-                self._made = _Reach(connection, api, kinds, actor)
+                comparer = Comparer(api, kinds, site.estate_id, site.scrub)
+                actor = Actor(api, kinds, comparer, site.estate_id, site.scrub, self._closing)
+                self._made = _Reach(connection, api, kinds, comparer, actor)
             return self._made
 
 

@@ -1,4 +1,8 @@
-"""Which fields of which kinds the API server does not let anybody change in place. Pure."""
+"""Which fields of which kinds the API server does not let anybody change in place. Pure.
+
+The server's dry run is the judge; this table serves where it cannot be asked (a value that is not known yet) and where
+it only says that something in the whole `spec` is forbidden.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,7 @@ _JOB = frozenset(
         "completionMode",
         "podFailurePolicy",
         "backoffLimitPerIndex",
+        "completions",
         "managedBy",
         "successPolicy",
         "manualSelector",
@@ -67,6 +72,8 @@ _RULES: Mapping[str, Rule] = {
     "RuntimeClass.node.k8s.io": _begins("handler"),
     "CustomResourceDefinition.apiextensions.k8s.io": _begins("spec.group", "spec.names.kind", "spec.scope"),
     "Secret": _begins("type"),
+    "ResourceQuota": _begins("spec.scopes", "spec.scopeSelector"),
+    "EndpointSlice.discovery.k8s.io": _begins("addressType"),
 }
 
 

@@ -16,6 +16,7 @@ PLACEMENT = f"{DOMAIN}/placement"
 WORKLOAD = f"{DOMAIN}/workload"
 INVENTORY = f"{DOMAIN}/inventory"
 STAMP = f"{DOMAIN}/stamp"
+HEALED = f"{DOMAIN}/healed"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "orchestrator"  # our field manager in server-side apply, and the value of MANAGED_BY
 
@@ -67,15 +68,15 @@ def labels_for(estate_id: str, address: Address) -> dict[str, str]:
     }
 
 
-def dressed(manifest: Mapping[str, Value], labels: Mapping[str, str], stamp: str) -> dict[str, Value]:
-    """The manifest with our labels and the text of our stamp."""
+def dressed(manifest: Mapping[str, Value], labels: Mapping[str, str], marks: Mapping[str, str]) -> dict[str, Value]:
+    """The manifest with our labels and annotations."""
     meta: Mapping[str, Value] = metadata(manifest)
     own_labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
     if not isinstance(own_labels, Mapping) or not isinstance(annotations, Mapping):
         return dict(manifest)  # the API server says what is wrong with it
     return {
         **manifest,
-        "metadata": {**meta, "labels": {**own_labels, **labels}, "annotations": {**annotations, STAMP: stamp}},
+        "metadata": {**meta, "labels": {**own_labels, **labels}, "annotations": {**annotations, **marks}},
     }
 
 
@@ -84,16 +85,21 @@ def stamp_text(stamp: Stamp) -> str:
     return json.dumps(stamp.as_data(), separators=(",", ":"), sort_keys=True)
 
 
-def stamp_text_of(thing: Object) -> str:
-    """The annotation's text; empty where there is none."""
+def annotation(thing: Object, name: str) -> str:
+    """An annotation's text; empty where there is none."""
     annotations = metadata(thing).get("annotations")
-    return str(annotations.get(STAMP, "")) if isinstance(annotations, Mapping) else ""
+    return str(annotations.get(name, "")) if isinstance(annotations, Mapping) else ""
+
+
+def marks_of(thing: Object) -> dict[str, str]:
+    """Our annotations on an object."""
+    return {name: text for name in (STAMP, HEALED) if (text := annotation(thing, name))}
 
 
 def stamp_of(thing: Object) -> Stamp | None:
     """The stamp that an object bears; None where it bears none that can be read."""
     try:
-        data = json.loads(stamp_text_of(thing) or "null")
+        data = json.loads(annotation(thing, STAMP) or "null")
         return Stamp.from_data(data) if isinstance(data, dict) else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

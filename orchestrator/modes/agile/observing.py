@@ -18,20 +18,19 @@ from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Secret, has_secret
 from orchestrator.modes.agile.api import Api, RefusedError
-from orchestrator.modes.agile.compare import differences
+from orchestrator.modes.agile.comparing import Compared, Comparer, manifest_of
 from orchestrator.modes.agile.discovery import Kind, Kinds
+from orchestrator.modes.agile.expecting import Expected, without_passing_refusals
 from orchestrator.modes.agile.inventory import Inventory, inventory_of, is_inventory
 from orchestrator.modes.agile.objects import (
     ESTATE,
+    HEALED,
     STAMP,
     Object,
-    dressed,
     identity_of,
-    labels_for,
     metadata,
     split_name,
     stamp_of,
-    stamp_text_of,
     stamped_itself,
 )
 from orchestrator.modes.agile.readiness import READY, Readiness, readiness
@@ -64,8 +63,11 @@ class Seen:
 class Reader:
     """Looks at one cluster for one estate and site."""
 
-    def __init__(self, api: Api, kinds: Kinds, estate_id: str, site: str, scrub: Callable[[str], str]) -> None:
+    def __init__(
+        self, api: Api, kinds: Kinds, estate_id: str, site: str, scrub: Callable[[str], str], comparer: Comparer
+    ) -> None:
         self._api = api
+        self._comparer = comparer
         self._kinds = kinds
         self._estate_id = estate_id
         self._site = site
@@ -87,7 +89,8 @@ class Reader:
         self._look_for_ours([kind for kind in places if kind not in _ALWAYS], places, seen, versions)
         self._look_in_places([u for u in units if not self._is_seen(u, seen)], seen)
         now = time.time()
-        found: dict[Address, Observation] = {u.address: self._observation(u, seen, now) for u in units}
+        self._comparer.look(units)
+        found = self._observations(units, seen, now)
         return {**self._others(units, seen, now), **self._unseen(known, found, seen, now), **found}, seen
 
     def _look_for_ours(
@@ -165,27 +168,47 @@ class Reader:
             seen.unseen[kind.name, namespace] = f"cannot list {kind.plural}{where}: {refused.message}"
             return None
 
-    def _observation(self, unit: Unit, seen: Seen, now: float) -> Observation:
-        live = seen.live.get(unit.identity)
-        if live is None:
-            why = seen.why_unseen(unit.address.kind, split_name(unit.address.name)[0])
-            return Unreachable(why, cause=why, seen_at=now) if why else Absent(seen_at=now)
-        return self.present(unit, live, now)
+    def _observations(self, units: Sequence[Unit], seen: Seen, now: float) -> dict[Address, Observation]:
+        """What there is of each unit; the API server is asked about what differs, and about what is to be made."""
+        expected = Expected(self._api, self._kinds, units)
+        open_ones: list[tuple[Unit, Object | None, Compared | None]] = []
+        found: dict[Address, Observation] = {}
+        for unit in units:
+            live = seen.live.get(unit.identity)
+            if live is None:
+                why = seen.why_unseen(unit.address.kind, split_name(unit.address.name)[0])
+                found[unit.address] = Unreachable(why, cause=why, seen_at=now) if why else Absent(seen_at=now)
+                if not why and not unit.unknown:
+                    open_ones.append((unit, None, None))
+                continue
+            compared = self._comparer.locally(unit, live)
+            if compared.settled:
+                found[unit.address] = self._present(unit, live, compared, now)
+            else:
+                open_ones.append((unit, live, compared))
 
-    def present(self, unit: Unit, live: Object, now: float) -> Present:
+        def judged(one: tuple[Unit, Object | None, Compared | None]) -> Observation:
+            unit, live, compared = one
+            if live is None or compared is None:
+                why = expected.why_not(unit)
+                return Absent(seen_at=now, refused=self._comparer.why_not(unit) if why is None else why)
+            return self._present(unit, live, self._comparer.judged(unit, live, compared), now)
+
+        with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
+            answers = list(pool.map(judged, open_ones))
+        found |= {unit.address: answer for (unit, _, _), answer in zip(open_ones, answers, strict=True)}
+        return without_passing_refusals(found)
+
+    def _present(self, unit: Unit, live: Object, compared: Compared, now: float) -> Present:
         """What a unit's live object says, compared with what the unit declares."""
-        stamp = stamp_of(live)
-        manifest = unit.spec["object"]
-        assert isinstance(manifest, Mapping)
-        if stamp is not None and stamp.estate == self._estate_id:
-            manifest = dressed(manifest, labels_for(self._estate_id, unit.address), stamp_text_of(live))
         ready = self._readiness(live)
         return Present(
-            stamp=stamp,
+            stamp=stamp_of(live),
             ready=ready.ready,
             because=self._scrub(ready.because),
-            differences=differences(manifest, live, secret=lambda text: self._scrub(text) != text),
-            facts=facts(live, manifest),
+            differences=compared.differences,
+            refused=compared.refused,
+            facts=facts(live, manifest_of(unit)),
             uid=str(metadata(live).get("uid", "")),
             seen_at=now,
         )
@@ -235,7 +258,7 @@ def facts(live: Object, declared: Mapping[str, Any]) -> dict[str, Any]:
         label = f"Secret {metadata(live).get('namespace')}/{metadata(live).get('name')}"
         kept["data"] = {key: Secret(value, label) for key, value in (live.get("data") or {}).items()}
     meta = {key: value for key, value in metadata(kept).items() if key != "managedFields"}
-    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in (STAMP, _LAST_APPLIED)}
+    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in (STAMP, HEALED, _LAST_APPLIED)}
     return {**kept, "metadata": {**meta, "annotations": annotations}}
 
 
@@ -259,6 +282,4 @@ def _places(units: Sequence[Unit], known: Sequence[Record]) -> dict[str, set[str
 
 
 def _version_of(unit: Unit) -> str:
-    manifest = unit.spec["object"]
-    assert isinstance(manifest, Mapping)
-    return str(manifest.get("apiVersion", "")).rpartition("/")[2]
+    return str(manifest_of(unit).get("apiVersion", "")).rpartition("/")[2]

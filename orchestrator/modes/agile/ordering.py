@@ -69,16 +69,18 @@ def needs_failed(manifest: Mapping[str, Value], failed: Iterable[tuple[str, Mapp
         what, name = str(other.get("kind")), str(metadata(other).get("name"))
         if what == "Namespace" and name == namespace:
             return label
-        if what == "CustomResourceDefinition" and _defines(other) == kind:
+        if defined_kind(other) == kind:
             return label
         if what in _NEEDED_BY_NAME and metadata(other).get("namespace") == namespace and name in texts:
             return label
     return ""
 
 
-def _defines(definition: Mapping[str, Value]) -> str:
-    spec = definition.get("spec")
+def defined_kind(manifest: Mapping[str, Value]) -> str:
+    """The kind (`Shop.acme.com`) that a CustomResourceDefinition makes; empty for anything else."""
+    spec = manifest.get("spec")
     names = spec.get("names") if isinstance(spec, Mapping) else None
-    if not isinstance(spec, Mapping) or not isinstance(names, Mapping):
+    is_definition = manifest.get("kind") == "CustomResourceDefinition"
+    if not is_definition or not isinstance(spec, Mapping) or not isinstance(names, Mapping):
         return ""
     return f"{names.get('kind')}.{spec.get('group')}"

@@ -1,0 +1,143 @@
+"""Comparing what units declare with what lives: our own comparison is the filter, the server's dry run the judge."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import orjson
+
+from orchestrator.model.observation import Difference
+from orchestrator.model.unit import Unit
+from orchestrator.model.values import Value, revealed
+from orchestrator.modes.agile import judging
+from orchestrator.modes.agile.api import Api, RefusedError
+from orchestrator.modes.agile.compare import differences, plain_data
+from orchestrator.modes.agile.discovery import Kinds
+from orchestrator.modes.agile.healing import with_history
+from orchestrator.modes.agile.objects import (
+    STAMP,
+    Object,
+    dressed,
+    labels_for,
+    marks_of,
+    metadata,
+    split_name,
+    stamp_of,
+    stamp_text,
+)
+from orchestrator.modes.agile.yielding import left_to_others, scaled_by, with_live
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A unit's manifest against its live object.
+
+    manifest     what is to be applied: values that are left to others are as they live
+    differences  what an apply would change, and (`kept`) what is only reported
+    refused      why the API server would not take it, for a person
+    settled      whether nothing is left to ask the API server
+    """
+
+    manifest: Mapping[str, Value]
+    differences: tuple[Difference, ...]
+    refused: str = ""
+    settled: bool = True
+
+
+class Comparer:
+    """Compares for one estate; several threads may use it at once. It remembers what was judged."""
+
+    def __init__(self, api: Api, kinds: Kinds, estate_id: str, scrub: Callable[[str], str]) -> None:
+        self._api = api
+        self._kinds = kinds
+        self._estate_id = estate_id
+        self._scrub = scrub
+        self._scaled: frozenset[str] = frozenset()
+        self._lock = threading.Lock()
+        self._judged: dict[str, Object] = {}
+
+    def look(self, units: Sequence[Unit]) -> None:
+        """What there is to compare from now on: an autoscaler among the units has its say about others."""
+        self._scaled = scaled_by(units)
+
+    def locally(self, unit: Unit, live: Object) -> Compared:
+        """The comparison as far as we can make it ourselves."""
+        stamp = stamp_of(live)
+        ours = stamp is not None and stamp.estate == self._estate_id
+        manifest: Mapping[str, Value] = plain_data(manifest_of(unit))
+        if ours:
+            manifest = dressed(manifest, labels_for(self._estate_id, unit.address), marks_of(live))
+        left = left_to_others(unit, live, self._scaled)
+        manifest = with_live(manifest, live, left)
+        found = tuple(d for d in differences(manifest, live, secret=self._is_secret) if d.path not in left)
+        kept: tuple[Difference, ...] = ()
+        policy = unit.spec.get("contested", "heal")
+        if ours and policy != "heal" and (theirs := [each for each in found if each.by]):
+            manifest = with_live(manifest, live, [each.path for each in theirs])
+            found = tuple(each for each in found if not each.by)
+            kept = tuple(replace(each, kept=True) for each in theirs) if policy == "report" else ()
+        same = stamp is not None and ours and not unit.unknown and not found and unit.digest(stamp.salt) == stamp.digest
+        history = with_history((*found, *kept), live, time.time())
+        return Compared(manifest, history, settled=same or bool(unit.unknown))
+
+    def judged(self, unit: Unit, live: Object, local: Compared) -> Compared:
+        """The comparison by the API server. Raises UnreachedError."""
+        kept = tuple(each for each in local.differences if each.kept)
+        ours = tuple(each for each in local.differences if not each.kept)
+        try:
+            after = self._dry(unit, local.manifest, live)
+        except RefusedError as refused:
+            if not judging.is_about_the_object(refused):
+                return replace(local, settled=True)
+            if forced := judging.forced(refused, ours):
+                return replace(local, differences=(*forced, *kept), settled=True)
+            return replace(local, refused=self._scrub(judging.said(refused)), settled=True)
+        found = judging.outcome(live, after, local.manifest, secret=self._is_secret)
+        return replace(local, differences=(*with_history(found, live, time.time()), *kept), settled=True)
+
+    def compare(self, unit: Unit, live: Object) -> Compared:
+        """Both, as far as needed. Raises UnreachedError."""
+        local = self.locally(unit, live)
+        return local if local.settled else self.judged(unit, live, local)
+
+    def why_not(self, unit: Unit) -> str:
+        """Why the API server would not make an object that is not there; empty if it would, or cannot tell."""
+        marks = {STAMP: stamp_text(unit.stamp(self._estate_id, ""))}
+        manifest = dressed(plain_data(manifest_of(unit)), labels_for(self._estate_id, unit.address), marks)
+        try:
+            self._dry(unit, manifest, None)
+        except RefusedError as refused:
+            return self._scrub(judging.said(refused)) if judging.is_about_the_object(refused) else ""
+        return ""
+
+    def _dry(self, unit: Unit, manifest: Mapping[str, Value], live: Object | None) -> Object:
+        """The object as it would be. Raises RefusedError and UnreachedError."""
+        version = str(manifest.get("apiVersion", "")).rpartition("/")[2]
+        kind = self._kinds.find(unit.address.kind, version)
+        if kind is None:
+            raise RefusedError(404, "NotFound", "its kind is not served")
+        path = kind.path(*split_name(unit.address.name))
+        body = revealed(dict(manifest))
+        seen = [metadata(live).get("uid"), metadata(live).get("resourceVersion")] if live else []
+        key = hashlib.sha256(orjson.dumps([path, seen, body], option=orjson.OPT_SORT_KEYS)).hexdigest()
+        with self._lock:
+            known = self._judged.get(key)
+        if known is None:
+            known = self._api.apply(path, body, force=True, dry=True)
+            with self._lock:
+                self._judged[key] = known
+        return known
+
+    def _is_secret(self, text: str) -> bool:
+        return self._scrub(text) != text
+
+
+def manifest_of(unit: Unit) -> Mapping[str, Value]:
+    """The object that a unit declares."""
+    manifest = unit.spec["object"]
+    assert isinstance(manifest, Mapping)
+    return manifest
