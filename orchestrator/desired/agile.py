@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.desired import objects, programs
+from orchestrator.desired import living, objects, programs
 from orchestrator.desired.blueprints import Agile, Ref
 from orchestrator.desired.here import Here
 from orchestrator.desired.objects import Manifest
@@ -27,6 +27,8 @@ def resolve(here: Here, ref: Ref) -> None:
         here.partial.add(ref[1])
         here.report(diagnostic)
     here.objects[ref[1]] = found
+    for diagnostic in living.unmatched(here, workload, found) if ref[1] not in here.partial else ():
+        here.report(diagnostic)
     here.units[ref] = _units(here, ref, workload, found, namespace)
     lookup = here.lookup(ref)
     here.outputs[ref] = {name: each.value(lookup, here.report) for name, each in workload.outputs.items()}
@@ -73,6 +75,7 @@ def _units(here: Here, ref: Ref, workload: Agile, found: list[Manifest], namespa
                 "timeout": workload.timeout,
                 "namespace": namespace,
                 "where": f"{each.where.file}:{each.where.line}",
+                **living.rules_for(workload, each),
             },
             inputs={"object": dict(each.data)},
             identity=each.identity,

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from orchestrator.desired import names
-from orchestrator.desired.fields import Compiler, Field
+from orchestrator.desired.fields import Compiler, Expression, Field
 from orchestrator.desired.language import Language
 from orchestrator.desired.names import Names
 from orchestrator.documents.loaded import BlueprintSource, JsonPath
@@ -67,6 +67,17 @@ class Stable:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveRule:
+    """When live objects work: a condition (CEL over `object`), for a kind (None: all custom ones), perhaps one name."""
+
+    kind: str | None
+    name: str | None
+    condition: str
+    within: float | None
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
 class Agile:
     """An agile workload's fields."""
 
@@ -77,6 +88,7 @@ class Agile:
     vars: Mapping[str, Field]
     outputs: Mapping[str, Field]
     timeout: float
+    ready: tuple[LiveRule, ...]
 
     def fields(self) -> Iterator[Field]:
         """All of them."""
@@ -206,6 +218,21 @@ def _agile(compiler: Compiler, name: str, model: AgileWorkload) -> Agile:
         vars=_fields(compiler, (*path, "vars"), model.vars, "any", names.WORKLOAD),
         outputs={} if model.program else _outputs(compiler, (*path, "outputs"), model.outputs, names.AGILE),
         timeout=seconds(model.timeout),
+        ready=_live_rules(compiler, (*path, "ready"), model),
+    )
+
+
+def _live_rules(compiler: Compiler, path: JsonPath, model: AgileWorkload) -> tuple[LiveRule, ...]:
+    def rule(where: JsonPath, text: str, kind: str | None, name: str | None, within: str | None) -> LiveRule:
+        made = compiler.field(where, text, "boolean", names.READY)
+        condition = made.node.compiled.text if isinstance(made.node, Expression) else str(text)
+        return LiveRule(kind, name, condition, seconds(within) if within else None, made.source)
+
+    if isinstance(model.ready, str):
+        return (rule(path, model.ready, None, None, None),)
+    return tuple(
+        rule((*path, index, "condition"), each.condition, each.kind, each.name, each.within)
+        for index, each in enumerate(model.ready)
     )
 
 

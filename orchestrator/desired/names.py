@@ -13,8 +13,9 @@ SETTLED = frozenset({"parameters", "site"})
 WORKLOAD = SETTLED | {"stable", "agile"}
 STABLE = WORKLOAD | {"machines"}
 AGILE = WORKLOAD | {"objects"}
+READY = frozenset({"object"})
 
-_ROOTS = ("parameters", "site", "stable", "agile", "machines", "objects")
+_ROOTS = ("parameters", "site", "stable", "agile", "machines", "objects", "object")
 _SITE = ("name", "labels", "values", "capabilities")
 _CAPABILITIES = ("cluster", "machines")
 _LANGUAGE_WORDS = frozenset({"in", "true", "false", "null"})
@@ -34,7 +35,7 @@ class Reference:
     """What an expression refers to.
 
     root, keys  parameters (NAME,); site (name,), (labels,), (values,), (capabilities, cluster); stable or agile
-                (WORKLOAD, OUTPUT); machines (), (i,) or (i, field); objects (KEY,)
+                (WORKLOAD, OUTPUT); machines (), (i,) or (i, field); objects (KEY,); object ()
     at          its offset in the expression; `last` is that of its last key
     length      how many steps are written, more than keys where it goes on into the value
     variable    the name by which the library knows it
@@ -72,7 +73,7 @@ class Names:
         found = {f"parameters.{name}": kind for name, kind in self.parameters.items()}
         found |= {"site.name": "string", "site.labels": "labels", "site.values": "map"}
         found |= {f"site.capabilities.{name}": "boolean" for name in _CAPABILITIES}
-        found |= {"machines": "machines", "objects": "map"}
+        found |= {"machines": "machines", "objects": "map", "object": "any"}
         for (mode, workload), outputs in self.outputs.items():
             for name, kind in outputs.items():
                 found[f"{mode}.{_encoded(workload)}.outputs.{name}"] = kind
@@ -110,6 +111,8 @@ class Names:
                 return _machines(chain)
             case "objects":
                 return _objects(chain)
+            case "object":
+                return _made(chain, (), "object")
         return self._output(chain, text)
 
     def _parameter(self, chain: Chain) -> Reference:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.desired import agile, publishing, stable
 from orchestrator.desired.blueprints import Blueprint, Ref, compile_blueprint, written
 from orchestrator.desired.here import Here
+from orchestrator.desired.makers import with_makers
 from orchestrator.desired.parameters import sites_of, values_at
 from orchestrator.desired.pins import pinned_notes
 from orchestrator.desired.templates import Templates, templates_of
@@ -67,6 +68,7 @@ class Resolver:
             units += [unit for ref in here.blueprint.order for unit in here.units.get(ref, [])]
             units += [unit for published in here.published.values() for unit in published]
             outputs[here.site_name, placement] = _outputs(here)
+        units = with_makers(units)
         wrong = {each for blueprint, _ in self.blueprints.values() for each in blueprint.diagnostics}
         found = {*wrong, *self._told(), *_doubled(units)}
         return Desired(tuple(units), outputs, tuple(notes), tuple(sorted(found)))

@@ -1,4 +1,4 @@
-"""Which of Kubernetes' own kinds have no namespace."""
+"""Which of Kubernetes' own kinds have no namespace, and which kinds are not its own."""
 
 from __future__ import annotations
 
@@ -25,8 +25,21 @@ _CLUSTER_SCOPED = {
 _KINDS = frozenset(
     f"{kind}.{group}" if group else kind for group, kinds in _CLUSTER_SCOPED.items() for kind in kinds.split()
 )
+# Kubernetes' own API groups with a dot in their names, without the last two parts.
+_OWN = (
+    "admissionregistration apiextensions apiregistration authentication authorization rbac.authorization certificates "
+    "coordination discovery events flowcontrol.apiserver internal.apiserver networking node resource scheduling "
+    "storage storagemigration metrics"
+)
+_GROUPS = frozenset(f"{name}.k8s.io" for name in _OWN.split(" "))
 
 
 def is_cluster_scoped(kind: str) -> bool:
     """Whether a kind with its group (`ClusterRole.rbac.authorization.k8s.io`, `Node`) is one without a namespace."""
     return kind in _KINDS
+
+
+def is_custom(kind: str) -> bool:
+    """Whether a kind with its group is none of Kubernetes' own, but made by a CustomResourceDefinition."""
+    group = kind.partition(".")[2]
+    return "." in group and group not in _GROUPS

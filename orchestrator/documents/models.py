@@ -237,6 +237,30 @@ class AgileOutput(Model):
     value: Any = None
 
 
+class Ignore(Model):
+    """Fields that are left to others: of every object of the workload, or of those of a kind, or of one."""
+
+    kind: Text | None = None
+    name: Text | None = None
+    paths: Annotated[tuple[Text, ...], Items(False), Field(min_length=1)]  # as plans show them
+
+
+class ObjectReady(Model):
+    """When the objects of a kind (or one of them) work: a condition over `object`, as it lives."""
+
+    kind: Text
+    name: Text | None = None
+    condition: Expression
+    within: Duration | None = None
+
+
+# A text is the condition of every object of a custom kind.
+AgileReady: TypeAlias = Annotated[
+    Annotated[Expression, Tag("text")] | Annotated[tuple[ObjectReady, ...], Items(False), Tag("list")],
+    Discriminator(lambda value: "text" if isinstance(value, str) else "list"),
+]
+
+
 class AgileWorkload(Model):
     """Kubernetes objects, or whatever a Pulumi program makes, from exactly one source."""
 
@@ -246,6 +270,9 @@ class AgileWorkload(Model):
     vars: dict[ConfigKey, Any] = Field(default_factory=dict)
     outputs: dict[Identifier, AgileOutput] = Field(default_factory=dict)
     timeout: Duration = "5m"  # for becoming ready
+    ready: AgileReady = ()
+    contested: Literal["heal", "report", "yield"] = "heal"  # declared fields that somebody else has changed
+    ignore: Annotated[tuple[Ignore, ...], Items(False)] = ()
     when: Condition = True
     after: Annotated[tuple[str, ...], Items(False)] = ()
     protect: bool = False

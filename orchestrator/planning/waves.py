@@ -11,6 +11,8 @@ from orchestrator.model.change import Action, Change, Scope
 from orchestrator.planning.batches import Barrier, in_order_of_batches
 from orchestrator.planning.spreading import machine_of, ordered
 
+_HOLDING_OTHERS = ("Namespace", "CustomResourceDefinition.apiextensions.k8s.io")  # they would take others along
+
 
 def in_waves(ups: Mapping[Address, Change], downs: Mapping[Address, Change], scope: Scope) -> list[Change]:
     """The changes in scope with their waves: per site from 1, without gaps; 0 where nothing is done.
@@ -73,13 +75,23 @@ def _strays_before(
     address: Address, acting: Sequence[Address], needs: Mapping[Address, frozenset[Address]]
 ) -> set[Address]:
     """Where no document says any more what needs what."""
-    if address in needs or address.mode == Mode.AGILE:
+    if address in needs:
         return set()
+    if address.mode == Mode.AGILE:
+        return _contents_of_others(address, acting)
     strays = [a for a in acting if a not in needs and (a.site, a.placement) == (address.site, address.placement)]
     before = {a for a in strays if a.mode == Mode.AGILE}
     if address.kind == MACHINE:
         before |= {a for a in strays if a.kind == CONFIGURATION and machine_of(a) == address}
     return before
+
+
+def _contents_of_others(address: Address, acting: Sequence[Address]) -> set[Address]:
+    """What other workloads may have in a namespace or of a kind; of its own workload the driver takes care."""
+    if address.kind not in _HOLDING_OTHERS:
+        return set()
+    others = [a for a in acting if a.mode == Mode.AGILE and a.site == address.site]
+    return {a for a in others if a.kind not in _HOLDING_OTHERS and a.workload_key != address.workload_key}
 
 
 def all_needs(address: Address, needs: Mapping[Address, frozenset[Address]]) -> set[Address]:

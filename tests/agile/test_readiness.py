@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.modes.agile.conditions import readiness_of
 from orchestrator.modes.agile.readiness import readiness
+from tests.agile.estates import unit
 
 
 def thing(version: str, kind: str, spec: Any = None, status: Any = None, **metadata: Any) -> dict[str, Any]:
@@ -22,7 +24,16 @@ ALL = {**SEEN, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availab
 LATE = condition("Progressing", "False", reason="ProgressDeadlineExceeded", message="too late")
 QUOTA = condition("ReplicaFailure", message="exceeded quota")
 RUNS = {"phase": "Running", "conditions": [condition("Ready")]}
-PULL = {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
+PULL = {"phase": "Pending", "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
+CRASHING = {
+    "name": "c",
+    "restartCount": 4,
+    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+    "lastState": {"terminated": {"exitCode": 3, "reason": "Error"}},
+}
+CRASH = {"phase": "Running", "containerStatuses": [PULL["containerStatuses"][0], CRASHING]}
+ENDED = {"phase": "Running", "initContainerStatuses": [{"name": "i", "state": {"terminated": {"exitCode": 2}}}]}
+STALE = condition("Ready", observedGeneration=1)  # type: ignore[arg-type]
 NO_NODE = {"phase": "Pending", "conditions": [condition("PodScheduled", "False", message="no node")]}
 
 
@@ -71,7 +82,9 @@ NO_NODE = {"phase": "Pending", "conditions": [condition("PodScheduled", "False",
         (thing("v1", "Pod", {}, RUNS), ""),
         (thing("v1", "Pod", {}, {"phase": "Succeeded"}), ""),
         (thing("v1", "Pod", {}, {"phase": "Failed", "reason": "Evicted"}), "failed: Evicted"),
-        (thing("v1", "Pod", {}, PULL), "ImagePullBackOff"),
+        (thing("v1", "Pod", {}, PULL), "container c: ImagePullBackOff"),
+        (thing("v1", "Pod", {}, CRASH), "failed: container c: CrashLoopBackOff (exit code 3, Error; 4 restarts)"),
+        (thing("v1", "Pod", {}, ENDED), "container i: ended with exit code 2 (Error)"),
         (thing("v1", "Pod", {}, NO_NODE), "no node"),
         (thing("batch/v1", "Job", {}, {"conditions": [condition("Complete")]}), ""),
         (thing("batch/v1", "Job", {}, {"conditions": [condition("Failed", message="too often")]}), "failed: too often"),
@@ -91,8 +104,49 @@ NO_NODE = {"phase": "Pending", "conditions": [condition("PodScheduled", "False",
         (thing("a.b/v1", "Shop", {}, {"conditions": [condition("Ready", "False", message="no doors")]}), "no doors"),
         (thing("a.b/v1", "Shop", {}, {"conditions": [condition("Stalled", message="for ever")]}), "failed: for ever"),
         (thing("a.b/v1", "Shop", {}, {"conditions": [condition("Ready")]}), ""),
+        (
+            thing("a.b/v1", "Shop", {}, {"conditions": [STALE]}, generation=2),
+            "its controller has not seen the change yet",
+        ),
+        (thing("v1", "PersistentVolume", {}, {"phase": "Available"}), ""),
+        (thing("v1", "PersistentVolume", {}, {"phase": "Failed", "message": "gone"}), "failed: gone"),
+        (thing("v1", "ResourceQuota", {"hard": {"pods": "1"}}), "its controller has not counted pods yet"),
+        (thing("v1", "ResourceQuota", {"hard": {"pods": "1"}}, {"hard": {"pods": "1"}}), ""),
+        (
+            thing("batch/v1", "Job", {}, {"conditions": [condition("FailureTarget", message="no more")]}),
+            "failed: no more",
+        ),
+        (
+            thing("certificates.k8s.io/v1", "CertificateSigningRequest", {}, {"conditions": [condition("Denied")]}),
+            "failed: Denied",
+        ),
+        (thing("certificates.k8s.io/v1", "CertificateSigningRequest"), "nobody has approved it"),
     ],
 )
 def test_readiness(live: dict[str, Any], expected: str) -> None:
     found = readiness(live)
     assert (("failed: " if found.failed else "") + found.because, found.ready) == (expected, not expected)
+
+
+@pytest.mark.parametrize(
+    ("condition", "status", "expected"),
+    [
+        ('object.status.phase == "Running"', {"phase": "Running"}, ""),
+        ('object.status.phase == "Running"', {"phase": "Starting"}, 'waits for object.status.phase == "Running"'),
+        (
+            'object.status.phase == "Running"',
+            {},
+            'waits for object.status.phase == "Running" (Key not found in map : "phase")',
+        ),
+        ("object.status.count > 2", {"count": "x"}, "waits for object.status.count > 2 (No matching overloads found"),
+        ("object.status.open.exists(d, d.name == 'front')", {"open": [{"name": "front"}]}, ""),
+        ("true", {"observedGeneration": 1}, "its controller has not seen the change yet"),
+        ("true", {"conditions": [condition("Stalled", message="for ever")]}, "for ever"),
+    ],
+)
+def test_a_declared_condition_takes_the_place_of_the_rule_for_the_kind(
+    condition: str, status: dict[str, Any], expected: str
+) -> None:
+    live = {**thing("a.b/v1", "Shop", {}, status, generation=2, name="x")}
+    found = readiness_of(unit(live, ready=condition), live)
+    assert (found.ready, found.because.startswith(expected)) == (not expected, True)

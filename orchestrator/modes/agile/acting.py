@@ -5,21 +5,22 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.model.address import Address
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Difference, Present
-from orchestrator.model.outcome import Outcome, Progress, Report, Result
+from orchestrator.model.outcome import Outcome, Report, Result
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Value, revealed
-from orchestrator.modes.agile import emptiness
+from orchestrator.modes.agile import emptiness, judging
 from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
 from orchestrator.modes.agile.before import Before
 from orchestrator.modes.agile.compare import plain_data
 from orchestrator.modes.agile.comparing import Comparer, manifest_of
+from orchestrator.modes.agile.conditions import readiness_of
 from orchestrator.modes.agile.discovery import Kind, Kinds
 from orchestrator.modes.agile.healing import healing
 from orchestrator.modes.agile.inventory import Inventory
@@ -40,15 +41,14 @@ from orchestrator.modes.agile.objects import (
     stamp_text,
 )
 from orchestrator.modes.agile.observing import facts
-from orchestrator.modes.agile.readiness import READY, Readiness, readiness
-from orchestrator.modes.agile.reasons import reason_for, waits_for_a_pod
+from orchestrator.modes.agile.ordering import defined_kind
+from orchestrator.modes.agile.readiness import READY, Readiness
+from orchestrator.modes.agile.reasons import explained, waits_for_a_pod
+from orchestrator.modes.agile.waiting import Teller, WaitEndedError, beats
 
 DELETE_SECONDS = 120.0
 _READY_SECONDS = 300.0
-
-
-class WaitEndedError(Exception):
-    """Waiting was ended because the driver is being closed."""
+_SERVED_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,11 @@ class Actor:
         self._scrub = scrub
         self._closing = closing
         self._before = Before(api, kinds)
+        self._defined: frozenset[str] = frozenset()
+
+    def look(self, units: Sequence[Unit]) -> None:
+        """What is declared from now on: which kinds there will be."""
+        self._defined = frozenset(kind for unit in units if (kind := defined_kind(manifest_of(unit))))
 
     def prepare(self, changes: Sequence[Change]) -> None:
         """Look at the places of what is to be made, where that costs less than one by one. Raises UnreachedError."""
@@ -128,7 +133,7 @@ class Actor:
         except _FailedError as failed:
             outcome = Outcome(change.address, Result.FAILED, failed.message, where=where)
         except RefusedError as refused:
-            outcome = Outcome(change.address, Result.FAILED, refused.message, where=where)
+            outcome = Outcome(change.address, Result.FAILED, judging.said(refused), where=where)
         except UnreachedError as unreached:
             outcome = Outcome(change.address, Result.UNREACHABLE, unreached.cause, where=where)
         except WaitEndedError:
@@ -143,7 +148,20 @@ class Actor:
             raise _FailedError(f"the cluster serves no {address.kind.partition('.')[0]} in {group or 'any version'}")
         return kind, kind.path(*split_name(address.name))
 
+    def _until_served(self, address: Address, unit: Unit, report: Report) -> None:
+        """Wait for a kind that is made in the same run: it is served a moment after it is established."""
+        version = str(manifest_of(unit).get("apiVersion", "")).rpartition("/")[2]
+        if address.kind not in self._defined or self._kinds.find(address.kind, version) is not None:
+            return
+        teller = Teller(address, report, self._scrub)
+        for _ in beats(_SERVED_SECONDS, self._closing):
+            self._kinds.expire()
+            if self._kinds.find(address.kind, version) is not None:
+                return
+            teller.tell("its kind is not served yet")
+
     def _apply(self, change: Change, unit: Unit, report: Report) -> Outcome:
+        self._until_served(change.address, unit, report)
         kind, path = self._where(change.address, unit)
         live = self._there(change, path, report)
         manifest: Mapping[str, Value] = plain_data(manifest_of(unit))
@@ -164,21 +182,25 @@ class Actor:
         body = dressed(manifest, labels_for(self._estate_id, change.address), marks)
         if live is not None:
             body["metadata"] = {**metadata(body), "uid": str(metadata(live).get("uid"))}
-        applied = self._put(path, revealed(body), force=force)
+        teller = Teller(change.address, report, self._scrub)
+        applied = self._put(path, revealed(body), force=force, teller=teller, seconds=_seconds(unit))
         return self._ready(change, unit, kind, path, applied, stamp, report)
 
-    def _put(self, path: str, body: Mapping[str, Any], *, force: bool) -> dict[str, Any]:
-        try:
-            return self._api.apply(path, body, force=force)
-        except RefusedError as refused:
-            if refused.status == 409 and refused.causes:
-                what = ", ".join(
-                    f"{str(c.get('field', '')).lstrip('.')} ({c.get('message', '')})" for c in refused.causes
-                )
-                raise _FailedError(f"somebody has changed it since the plan: {what}; plan again") from None
-            if refused.status == 409:
-                raise _FailedError(f"it has changed since the plan ({refused.message}); plan again") from None
-            raise
+    def _put(
+        self, path: str, body: Mapping[str, Any], *, force: bool, teller: Teller, seconds: float
+    ) -> dict[str, Any]:
+        """Apply it; what may pass (a webhook that is not ready yet) is tried again for so long."""
+        for last in beats(seconds, self._closing):
+            try:
+                return self._api.apply(path, body, force=force)
+            except RefusedError as refused:
+                why = judging.passing(refused)
+                if not why:
+                    raise _FailedError(_refusal(refused)) from None
+                teller.tell(why)
+                if last:
+                    break
+        raise _FailedError(f"not taken after {seconds:.0f} s: {teller.told}")
 
     def _there(self, change: Change, path: str, report: Report) -> dict[str, Any] | None:
         """What is there now. Raises _FailedError where it is not what the plan said that it would change."""
@@ -219,30 +241,28 @@ class Actor:
         self, change: Change, unit: Unit, kind: Kind, path: str, live: Object, stamp: Stamp, report: Report
     ) -> Outcome:
         """Wait for readiness, beginning with what is there now; the facts of the object as it is then."""
-        given = unit.spec.get("timeout")
-        seconds = float(given) if isinstance(given, int | float) else _READY_SECONDS
-        told, now = "", live
-        for _ in self._beats(seconds):
-            state = self._state(now)
+        seconds = _seconds(unit)
+        teller, now = Teller(change.address, report, self._scrub), live
+        for last in beats(seconds, self._closing):
+            state = self._state(unit, now)
             if state.ready:
                 if kind.kind == "CustomResourceDefinition":
                     self._kinds.expire()
                 known, uid = facts(now, manifest_of(unit)), str(metadata(now).get("uid", ""))
                 return Outcome(change.address, Result.DONE, facts=known, uid=uid, digest=stamp.digest)
-            why = self._scrub(reason_for(self._api, self._kinds, now, state.because))
+            if state.failed or last or teller.is_due():
+                state = explained(self._api, self._kinds, now, state)
+                teller.tell(state.because)
             if state.failed:
-                raise _FailedError(why)
-            if why != told:
-                told = why
-                report(Progress(change.address, f"waiting: {why}"))
+                raise _FailedError(teller.told)
             found = self._api.find(path)
             if found is None:
                 raise _FailedError("was deleted while it was waited for")
             now = found
-        raise _FailedError(f"not ready after {seconds:.0f} s: {told}")
+        raise _FailedError(f"not ready after {seconds:.0f} s: {teller.told}")
 
-    def _state(self, live: Object) -> Readiness:
-        state = readiness(live)
+    def _state(self, unit: Unit, live: Object) -> Readiness:
+        state = readiness_of(unit, live)
         if not state.ready and live.get("kind") == "PersistentVolumeClaim" and not state.failed:
             return READY if waits_for_a_pod(self._api, self._kinds, live) else state
         return state
@@ -276,29 +296,30 @@ class Actor:
         self._until_gone(change.address, path, uid, report)
 
     def _until_gone(self, address: Address, path: str, uid: str, report: Report) -> None:
-        told = why = ""
-        started = time.monotonic()
-        for _ in self._beats(DELETE_SECONDS):
+        teller = Teller(address, report, self._scrub)
+        for last in beats(DELETE_SECONDS, self._closing):
             live = self._api.find(path)
             if live is None or metadata(live).get("uid") != uid:
                 return
-            why = self._scrub(emptiness.what_blocks(live))
-            if why != told and time.monotonic() - started > 1:
-                told = why
-                report(Progress(address, f"waiting: {why}"))
-        raise _FailedError(f"still there {DELETE_SECONDS:.0f} s after it was deleted: {why}")
+            if last or teller.is_due():
+                teller.tell(emptiness.what_blocks(live))
+        raise _FailedError(f"still there {DELETE_SECONDS:.0f} s after it was deleted: {teller.told}")
 
-    def _beats(self, seconds: float) -> Iterator[None]:
-        """Moments to look again, the first at once. Raises WaitEndedError when the driver is closed."""
-        end, pause = time.monotonic() + seconds, 0.05
-        while True:
-            yield
-            left = end - time.monotonic()
-            if left <= 0:
-                return
-            if self._closing.wait(min(pause, left)):
-                raise WaitEndedError
-            pause = min(pause * 1.6, 2.0)
+
+def _refusal(refused: RefusedError) -> str:
+    """What the API server has against it, for a person."""
+    if refused.status == 409 and refused.causes:
+        what = ", ".join(f"{str(c.get('field', '')).lstrip('.')} ({c.get('message', '')})" for c in refused.causes)
+        return f"somebody has changed it since the plan: {what}; plan again"
+    if refused.status == 409:
+        return f"it has changed since the plan ({refused.message}); plan again"
+    return judging.said(refused)
+
+
+def _seconds(unit: Unit) -> float:
+    """How long its readiness is waited for."""
+    given = unit.spec.get("timeout")
+    return float(given) if isinstance(given, int | float) else _READY_SECONDS
 
 
 def _version(thing: Object) -> str:

@@ -74,6 +74,7 @@ class AgileDriver(NoSnapshots):
         site = self._site
         reader = Reader(reach.api, reach.kinds, site.estate_id, site.site, site.scrub, reach.comparer)
         reach.kinds.expire()
+        reach.actor.look(_without_programs(units, known)[0])
         try:
             found, seen = reader.observe(*_without_programs(units, known))
             found |= self._observe_programs(reach, units, known, seen)

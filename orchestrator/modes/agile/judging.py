@@ -131,6 +131,17 @@ def is_about_the_object(refused: RefusedError) -> bool:
     return not no_right and "does not support dry run" not in refused.message
 
 
+def passing(refused: RefusedError) -> str:
+    """Why a refusal may pass by itself in a moment; empty where it will not."""
+    if why := webhook_trouble(refused):
+        return why
+    if refused.status == 403 and "status unknown for quota" in refused.message:
+        return "its namespace's quota has not been counted yet"
+    if refused.status == 404 and "could not find the requested resource" in refused.message:
+        return "its kind is not served yet"
+    return ""
+
+
 def webhook_trouble(refused: RefusedError) -> str:
     """Which webhook could not be asked, and why; empty where it is something else."""
     found = re.search(r"failed calling webhook \"([^\"]*)\": (.*)", refused.message, re.DOTALL)

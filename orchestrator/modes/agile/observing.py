@@ -19,6 +19,7 @@ from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Secret, has_secret
 from orchestrator.modes.agile.api import Api, RefusedError
 from orchestrator.modes.agile.comparing import Compared, Comparer, manifest_of
+from orchestrator.modes.agile.conditions import readiness_of
 from orchestrator.modes.agile.discovery import Kind, Kinds
 from orchestrator.modes.agile.expecting import Expected, without_passing_refusals
 from orchestrator.modes.agile.inventory import Inventory, inventory_of, is_inventory
@@ -201,7 +202,7 @@ class Reader:
 
     def _present(self, unit: Unit, live: Object, compared: Compared, now: float) -> Present:
         """What a unit's live object says, compared with what the unit declares."""
-        ready = self._readiness(live)
+        ready = self._readiness(unit, live)
         return Present(
             stamp=stamp_of(live),
             ready=ready.ready,
@@ -213,8 +214,8 @@ class Reader:
             seen_at=now,
         )
 
-    def _readiness(self, live: Object) -> Readiness:
-        state = readiness(live)
+    def _readiness(self, unit: Unit, live: Object) -> Readiness:
+        state = readiness_of(unit, live)
         if state.ready or live.get("kind") != "PersistentVolumeClaim":
             return state
         storage = str((live.get("spec") or {}).get("storageClassName"))

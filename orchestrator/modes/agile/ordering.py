@@ -8,50 +8,35 @@ from orchestrator.model.values import Secret, Value, leaves
 from orchestrator.modes.agile.objects import kind_of, metadata
 
 NAMESPACES = 0
-CONFIGURATION = 2  # ready as soon as it is there
-_WORKLOADS = 3
-_REST = 4
+CONFIGURATION = 3  # ready as soon as it is there
+_REST = 5
 
-_RANKS: Mapping[str, int] = {
-    "Namespace": NAMESPACES,
-    "CustomResourceDefinition.apiextensions.k8s.io": 1,
-    **dict.fromkeys(
-        (
-            "PriorityClass.scheduling.k8s.io",
-            "StorageClass.storage.k8s.io",
-            "RuntimeClass.node.k8s.io",
-            "IngressClass.networking.k8s.io",
-            "ResourceQuota",
-            "LimitRange",
-            "NetworkPolicy.networking.k8s.io",
-            "ServiceAccount",
-            "Secret",
-            "ConfigMap",
-            "PersistentVolume",
-            "Role.rbac.authorization.k8s.io",
-            "ClusterRole.rbac.authorization.k8s.io",
-            "RoleBinding.rbac.authorization.k8s.io",
-            "ClusterRoleBinding.rbac.authorization.k8s.io",
-        ),
-        CONFIGURATION,
+_ORDER: tuple[tuple[int, str], ...] = (
+    (NAMESPACES, "Namespace"),
+    (1, "CustomResourceDefinition.apiextensions.k8s.io"),
+    # Who may do what, and the classes that others name.
+    (
+        2,
+        "ServiceAccount Role.rbac.authorization.k8s.io ClusterRole.rbac.authorization.k8s.io "
+        "RoleBinding.rbac.authorization.k8s.io ClusterRoleBinding.rbac.authorization.k8s.io "
+        "PriorityClass.scheduling.k8s.io StorageClass.storage.k8s.io RuntimeClass.node.k8s.io "
+        "IngressClass.networking.k8s.io",
     ),
+    (CONFIGURATION, "ResourceQuota LimitRange NetworkPolicy.networking.k8s.io Secret ConfigMap PersistentVolume"),
     # Claims beside what uses them: many are bound only when a pod wants them.
-    **dict.fromkeys(
-        (
-            "PersistentVolumeClaim",
-            "Service",
-            "Pod",
-            "ReplicationController",
-            "ReplicaSet.apps",
-            "Deployment.apps",
-            "StatefulSet.apps",
-            "DaemonSet.apps",
-            "Job.batch",
-            "CronJob.batch",
-        ),
-        _WORKLOADS,
+    (
+        4,
+        "PersistentVolumeClaim Service Pod ReplicationController ReplicaSet.apps Deployment.apps StatefulSet.apps "
+        "DaemonSet.apps Job.batch CronJob.batch",
     ),
-}
+    # Last, as they have their say about all that comes after them, and their servers are workloads.
+    (
+        6,
+        "MutatingWebhookConfiguration.admissionregistration.k8s.io "
+        "ValidatingWebhookConfiguration.admissionregistration.k8s.io APIService.apiregistration.k8s.io",
+    ),
+)
+_RANKS: Mapping[str, int] = {kind: place for place, kinds in _ORDER for kind in kinds.split(" ")}
 _NEEDED_BY_NAME = ("ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim")
 
 

@@ -20,16 +20,27 @@ class Readiness:
 
 READY = Readiness(True)
 
+# What a container waits with when waiting longer will not help.
+_HOPELESS = ("CrashLoopBackOff", "InvalidImageName", "ErrImageNeverPull")
+# Reasons that say little: an event tells more.
+VAGUE = ("ContainerCreating", "PodInitializing", "Pending", "unready status", "CreateContainerError")
+
 
 def readiness(thing: Object) -> Readiness:
     """Whether the object has become what it should be."""
     if metadata(thing).get("deletionTimestamp"):
         return _not("it is being deleted")
-    seen, wanted = _status(thing).get("observedGeneration"), metadata(thing).get("generation")
-    if isinstance(seen, int) and isinstance(wanted, int) and seen < wanted:
+    if is_settling(thing):
         return _not("its controller has not seen the change yet")
     rule = _RULES.get(kind_of(str(thing.get("apiVersion", "")), str(thing.get("kind", ""))), _generic)
     return rule(thing)
+
+
+def is_settling(thing: Object) -> bool:
+    """Whether it is being deleted, or its controller has not seen yet what was applied last."""
+    seen, wanted = _status(thing).get("observedGeneration"), metadata(thing).get("generation")
+    stale = isinstance(seen, int) and isinstance(wanted, int) and seen < wanted
+    return stale or bool(metadata(thing).get("deletionTimestamp"))
 
 
 def conditions(thing: Object) -> Mapping[str, Mapping[str, Any]]:
@@ -71,9 +82,12 @@ def _generic(thing: Object) -> Readiness:
         return _failed(said(found["Stalled"]))
     if _is(thing, "Reconciling"):
         return _not(said(found["Reconciling"]))
-    if "Ready" in found and not _is(thing, "Ready"):
-        return _not(said(found["Ready"]) or "its condition Ready is not true")
-    return READY
+    if "Ready" not in found:
+        return READY
+    seen, wanted = found["Ready"].get("observedGeneration"), metadata(thing).get("generation")
+    if isinstance(seen, int) and isinstance(wanted, int) and seen < wanted:
+        return _not("its controller has not seen the change yet")
+    return READY if _is(thing, "Ready") else _not(said(found["Ready"]) or "its condition Ready is not true")
 
 
 def _count(thing: Object, name: str) -> int:
@@ -159,21 +173,44 @@ def pod(thing: Object) -> Readiness:
         return READY
     if phase == "Failed":
         return _failed(str(_status(thing).get("message") or _status(thing).get("reason") or "it has failed"))
-    for one in [*(_status(thing).get("initContainerStatuses") or []), *(_status(thing).get("containerStatuses") or [])]:
-        waiting = (one.get("state") or {}).get("waiting")
-        if waiting:
-            detail = f" ({waiting['message']})" if waiting.get("message") else ""
-            return _not(f"{waiting.get('reason', 'waiting')}{detail}")
+    found = [_container(one) for name in ("initContainerStatuses", "containerStatuses") for one in _list(thing, name)]
+    waiting = [state for state in found if state is not None]
+    if waiting:
+        return next((state for state in waiting if state.failed), waiting[0])
     if _is(thing, "PodScheduled", "False"):
         return _not(said(conditions(thing)["PodScheduled"]))
     return _not(said(conditions(thing).get("Ready", {})) or str(phase or "Pending"))
 
 
+def _list(thing: Object, name: str) -> list[Mapping[str, Any]]:
+    return list(_status(thing).get(name) or [])
+
+
+def _container(status: Mapping[str, Any]) -> Readiness | None:
+    """What a container waits for, or why it has ended; None where there is nothing to say of it."""
+    state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated") or {}
+    name = f"container {status.get('name')}"
+    if waiting := state.get("waiting"):
+        reason = str(waiting.get("reason", "waiting"))
+        more = [str(waiting["message"])] if waiting.get("message") else []
+        if last:
+            more.append(f"exit code {last.get('exitCode')}, {last.get('reason', 'ended')}")
+        if status.get("restartCount"):
+            more.append(f"{status['restartCount']} restarts")
+        detail = f" ({'; '.join(more)})" if more else ""
+        return Readiness(False, f"{name}: {reason}{detail}", failed=reason in _HOPELESS)
+    ended = state.get("terminated") or {}
+    if ended.get("exitCode"):
+        return _not(f"{name}: ended with exit code {ended['exitCode']} ({ended.get('reason', 'Error')})")
+    return None
+
+
 def _job(thing: Object) -> Readiness:
     if _is(thing, "Complete") or _spec(thing).get("suspend") is True:
         return READY
-    if _is(thing, "Failed"):
-        return _failed(said(conditions(thing)["Failed"]))
+    for ended in ("Failed", "FailureTarget"):
+        if _is(thing, ended):
+            return _failed(said(conditions(thing)[ended]))
     wanted = int(_spec(thing).get("completions") or 1)
     return _not(f"{_count(thing, 'succeeded')} of {wanted} completions")
 
@@ -190,6 +227,33 @@ def _service(thing: Object) -> Readiness:
     if _spec(thing).get("type") == "LoadBalancer" and not addresses:
         return _not("the load balancer has no address yet")
     return READY
+
+
+def _volume(thing: Object) -> Readiness:
+    phase = _status(thing).get("phase", "Pending")
+    if phase == "Failed":
+        return _failed(str(_status(thing).get("message") or "the volume has failed"))
+    return _not("the volume is Pending") if phase == "Pending" else READY
+
+
+def _quota(thing: Object) -> Readiness:
+    """Until its controller has counted, the API server refuses whatever the quota is about."""
+    counted = _status(thing).get("hard") or {}
+    left = sorted(set(_spec(thing).get("hard") or {}) - set(counted))
+    return _not(f"its controller has not counted {left[0]} yet") if left else READY
+
+
+def _signing_request(thing: Object) -> Readiness:
+    for refused in ("Denied", "Failed"):
+        if _is(thing, refused):
+            return _failed(said(conditions(thing)[refused]))
+    if not _is(thing, "Approved"):
+        return _not("nobody has approved it")
+    return READY if _status(thing).get("certificate") else _not("its certificate is not issued yet")
+
+
+def _flow_schema(thing: Object) -> Readiness:
+    return _not(said(conditions(thing)["Dangling"])) if _is(thing, "Dangling") else READY
 
 
 def _definition(thing: Object) -> Readiness:
@@ -212,9 +276,14 @@ _RULES: Mapping[str, Callable[[Object], Readiness]] = {
     "StatefulSet.apps": _stateful_set,
     "DaemonSet.apps": _daemon_set,
     "ReplicaSet.apps": _replica_set,
+    "ReplicationController": _replica_set,
     "Pod": pod,
     "Job.batch": _job,
     "PersistentVolumeClaim": _claim,
+    "PersistentVolume": _volume,
+    "ResourceQuota": _quota,
+    "CertificateSigningRequest.certificates.k8s.io": _signing_request,
+    "FlowSchema.flowcontrol.apiserver.k8s.io": _flow_schema,
     "Service": _service,
     "CustomResourceDefinition.apiextensions.k8s.io": _definition,
     "Namespace": _namespace,
