@@ -16,7 +16,8 @@ class Stamp:
     """What we leave on the target: whose it is, which unit, and the digest of what was applied.
 
     `inputs` maps each input's name to its digest, so that a plan can say which one changed. `salt` keys the
-    digests of inputs that hold secrets; it lies beside the secret anyway. `blueprint` is `name version`.
+    digests of inputs that hold secrets; it lies beside the secret anyway. `blueprint` is `name version`; `protected`
+    says where `protect: true` was written, so that it holds where everything else is lost.
     """
 
     estate: str
@@ -26,6 +27,7 @@ class Stamp:
     salt: str = ""
     identity: str = ""
     blueprint: str = ""
+    protected: str = ""
 
     def as_data(self) -> dict[str, Any]:
         """Plain JSON data, the form in which every target stores it."""
@@ -37,6 +39,7 @@ class Stamp:
             "salt": self.salt,
             "identity": self.identity,
             "blueprint": self.blueprint,
+            **({"protected": self.protected} if self.protected else {}),
         }
 
     @classmethod
@@ -50,6 +53,7 @@ class Stamp:
             salt=str(data.get("salt", "")),
             identity=str(data.get("identity", "")),
             blueprint=str(data.get("blueprint", "")),
+            protected=str(data.get("protected", "")),
         )
 
 
@@ -115,4 +119,5 @@ class Unit:
             salt=kept,
             identity=self.identity,
             blueprint=self.blueprint,
+            protected=str(self.protected or ""),
         )

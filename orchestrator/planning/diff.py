@@ -47,7 +47,10 @@ def change_for(
             return replace(base, action=Action.CREATE, reason=DELETED_OUTSIDE, differences=differences, drift=True)
         case Present() if not is_ours(seen, estate_id):
             return replace(
-                base, action=Action.ADOPT, reason="there, but not ours: taken over", differences=seen.differences
+                base,
+                action=Action.ADOPT,
+                reason=f"there, but not ours{_made_by(seen)}: taken over",
+                differences=seen.differences,
             )
         case Present():
             return _compared(base, unit, seen)
@@ -75,8 +78,12 @@ def unreachable(seen: Unreachable) -> str:
 
 
 def _not_ours(unit: Unit, seen: Present) -> str:
-    whose = f"belongs to estate {seen.stamp.estate}" if seen.stamp else "there, but not ours"
+    whose = f"belongs to estate {seen.stamp.estate}" if seen.stamp else f"there, but not ours{_made_by(seen)}"
     return f"{whose}; to take it over: orchestrator adopt {unit.address}"
+
+
+def _made_by(seen: Present) -> str:
+    return f" (made by {seen.owner})" if seen.owner else ""
 
 
 def _refused(unit: Unit, seen: Present | Absent) -> str:
@@ -106,6 +113,8 @@ def _compared(base: Change, unit: Unit, seen: Present) -> Change:
         reasons.append(f"changed: {changed_text(unit, stamp, changed)}")
     if seen.pending:
         reasons.append(_pending(seen))
+    if unit.address.mode == Mode.AGILE and bool(stamp.protected) != bool(unit.protected):
+        reasons.append("is protected from now on" if unit.protected else "is protected no more")
     if drift:
         differences += drift
         reasons.append(f"drifted: {drifted_text(unit, drift)}")

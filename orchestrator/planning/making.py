@@ -14,6 +14,7 @@ from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
 from orchestrator.planning.batches import Rollouts, over_machines, over_sites
 from orchestrator.planning.diff import UNSEEN, change_for
+from orchestrator.planning.moves import with_moves
 from orchestrator.planning.removal import (
     Left,
     Removable,
@@ -68,6 +69,7 @@ def plan(
     checked = with_conflicts({**ups, **downs}, scope)
     ups = spread({address: checked[address] for address in ups}, scope)
     downs = {address: checked[address] for address in downs}
+    ups, downs = with_moves(ups, downs)
     refuse_protected(change for address, change in ups.items() if scope.includes(address))
     ordered = in_waves(over_machines(ups, rollouts, scope), downs, scope)
     changes = in_order(over_sites(ordered, rollouts, scope))

@@ -149,7 +149,10 @@ def _takes_away(change: Change) -> bool:
 def _protection(change: Change) -> str:
     if change.unit is not None:
         return str(change.unit.protected) if change.unit.protected else ""
-    return change.record.protected if change.record else ""
+    if change.record is not None:
+        return change.record.protected
+    stamp = change.seen.stamp if isinstance(change.seen, Present) else None
+    return stamp.protected if stamp else ""  # every record may be lost
 
 
 def _fate(change: Change) -> str:

@@ -2,7 +2,8 @@
 
     what      one line
     units     ADDRESS: {inputs, needs, protected, blueprint, identity, spec}
-    observed  ADDRESS: absent | {unreachable: WHY, cause, what} | {applied: same | INPUTS, ...Present's fields}
+    observed  ADDRESS: absent | {absent: true, refused: WHY} | {unreachable: WHY, cause, what}
+              | {applied: same | INPUTS, ...Present's fields}
               (`applied` are the inputs that the stamp was made from, `same` the unit's own; without it: no stamp)
     records   `same` (all units, as declared), or ADDRESS: {applied, protected, spec, blueprint, identity}
     scope     Scope's fields
@@ -22,7 +23,7 @@ In inputs, {$secret: X} is a secret and {$unknown: ADDRESS} is not known yet.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ import yaml
 from orchestrator import planning
 from orchestrator.desired import Desired
 from orchestrator.model.address import Address, Mode
-from orchestrator.model.change import Action, Plan, Scope
+from orchestrator.model.change import Plan, Scope
 from orchestrator.model.observation import Absent, Difference, Observation, Present, Unreachable
 from orchestrator.model.record import Record
 from orchestrator.model.rollout import Rollout
@@ -97,9 +98,7 @@ def desired(units: Any) -> Desired:
 def rows(plan: Plan) -> list[list[Any]]:
     """The plan as a case file states it."""
     return [
-        [str(change.address), str(change.action), change.reason, change.wave]
-        for change in plan.changes
-        if change.action != Action.NONE
+        [str(change.address), str(change.action), change.reason, change.wave] for change in plan.changes if change.shown
     ]
 
 
@@ -167,10 +166,14 @@ def _value(data: Any) -> Any:
 def _observation(address: Address, seen: Any, declared: Unit | None) -> Observation:
     if seen == "absent":
         return Absent()
+    if seen.get("absent"):
+        return Absent(refused=seen.get("refused", ""))
     if "unreachable" in seen:
         return Unreachable(seen["unreachable"], cause=seen.get("cause", ""), what=seen.get("what", "unreachable"))
     fields = {
-        key: value for key, value in seen.items() if key in ("ready", "because", "uid", "facts") or key == "pending"
+        key: value
+        for key, value in seen.items()
+        if key in ("ready", "because", "uid", "facts", "refused", "owner", "pending")
     }
     differences = tuple(Difference(**{k: _value(v) for k, v in d.items()}) for d in seen.get("differences", []))
     return Present(stamp=_stamp(address, seen, declared), differences=differences, **fields)
@@ -185,7 +188,8 @@ def _stamp(address: Address, seen: Mapping[str, Any], declared: Unit | None) -> 
     changed = {**base, **{name: _value(value) for name, value in inputs.items() if value is not None}}
     changed = {name: value for name, value in changed.items() if name not in inputs or inputs[name] is not None}
     whole = Unit(old.address, {}, changed, declared.identity if declared else "", old.source, blueprint=old.blueprint)
-    return whole.stamp(seen.get("estate", ESTATE), SALT)
+    guard = str((declared and declared.protected) or "")
+    return replace(whole.stamp(seen.get("estate", ESTATE), SALT), protected=seen.get("protected", guard))
 
 
 def _records(data: Any, units: Mapping[Address, Unit]) -> dict[Address, Record]:

@@ -42,6 +42,7 @@ from orchestrator.modes.agile.objects import (
 )
 from orchestrator.modes.agile.observing import facts
 from orchestrator.modes.agile.ordering import defined_kind
+from orchestrator.modes.agile.owners import without_tools
 from orchestrator.modes.agile.readiness import READY, Readiness
 from orchestrator.modes.agile.reasons import explained, waits_for_a_pod
 from orchestrator.modes.agile.waiting import Teller, WaitEndedError, beats
@@ -49,6 +50,7 @@ from orchestrator.modes.agile.waiting import Teller, WaitEndedError, beats
 DELETE_SECONDS = 120.0
 _READY_SECONDS = 300.0
 _SERVED_SECONDS = 30.0
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,9 @@ class Actor:
                 live = None
         if live is not None:
             differing = self._differing(change, unit, live)
-            force, marks = bool(differing), healing(differing, live, time.time())
+            # What is taken over is taken with all its declared fields and our labels, whoever has set them.
+            force = bool(differing) or change.action == Action.ADOPT
+            marks = healing(differing, live, time.time()) if change.action != Action.ADOPT else {}
         before = stamp_of(live) if live else _stamp(change)
         salt = before.salt if before and before.estate == self._estate_id and before.salt else secrets.token_hex(16)
         stamp = unit.stamp(self._estate_id, salt)
@@ -183,8 +187,27 @@ class Actor:
         if live is not None:
             body["metadata"] = {**metadata(body), "uid": str(metadata(live).get("uid"))}
         teller = Teller(change.address, report, self._scrub)
+        if live is not None:
+            self._let_go(path, live)
         applied = self._put(path, revealed(body), force=force, teller=teller, seconds=_seconds(unit))
+        if change.action == Action.ADOPT:
+            self._let_go(path, applied)
         return self._ready(change, unit, kind, path, applied, stamp, report)
+
+    def _let_go(self, path: str, live: Object) -> None:
+        """Tools that have applied our fields before (kubectl, Helm, Pulumi) do not hold them any more."""
+        for _ in range(_TRIES):
+            fields = without_tools(live)
+            if fields is None:
+                return
+            meta = {"managedFields": fields, "resourceVersion": _version(live)}
+            try:
+                self._api.merge(path, {"metadata": meta})
+                return
+            except RefusedError as refused:
+                if refused.status != 409:
+                    raise
+            live = self._api.get(path)  # its controllers write, too
 
     def _put(
         self, path: str, body: Mapping[str, Any], *, force: bool, teller: Teller, seconds: float

@@ -29,6 +29,7 @@ from orchestrator.modes.agile.objects import (
     stamp_of,
     stamp_text,
 )
+from orchestrator.modes.agile.owners import without_tools
 from orchestrator.modes.agile.yielding import left_to_others, scaled_by, with_live
 
 
@@ -97,6 +98,9 @@ class Comparer:
                 return replace(local, differences=(*forced, *kept), settled=True)
             return replace(local, refused=self._scrub(judging.said(refused)), settled=True)
         found = judging.outcome(live, after, local.manifest, secret=self._is_secret)
+        if without_tools(live) is not None:  # what they hold beside us goes as well: see `Actor`
+            seen = {each.path for each in found}
+            found += tuple(each for each in ours if each.new is None and each.path not in seen)
         return replace(local, differences=(*with_history(found, live, time.time()), *kept), settled=True)
 
     def compare(self, unit: Unit, live: Object) -> Compared:

@@ -34,6 +34,7 @@ from orchestrator.modes.agile.objects import (
     stamp_of,
     stamped_itself,
 )
+from orchestrator.modes.agile.owners import made_by
 from orchestrator.modes.agile.readiness import READY, Readiness, readiness
 from orchestrator.modes.agile.reasons import waits_for_a_pod
 
@@ -209,6 +210,7 @@ class Reader:
             because=self._scrub(ready.because),
             differences=compared.differences,
             refused=compared.refused,
+            owner=made_by(live) if stamp_of(live) is None else "",
             facts=facts(live, manifest_of(unit)),
             uid=str(metadata(live).get("uid", "")),
             seen_at=now,
