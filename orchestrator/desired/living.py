@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.desired.blueprints import Agile
 from orchestrator.desired.here import Here
-from orchestrator.desired.manifests import Manifest
+from orchestrator.desired.objects import Manifest
 from orchestrator.desired.scopes import is_custom
 from orchestrator.model.source import Diagnostic, Source
 

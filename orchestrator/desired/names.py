@@ -252,4 +252,4 @@ def _written(mode: str, workload: str) -> str:
 
 def _listed(roots: Iterable[str]) -> str:
     names = sorted(roots, key=_ROOTS.index)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else f"only {names[0]}"
