@@ -28,7 +28,7 @@ from orchestrator.modes.agile.programs import properties
 from orchestrator.modes.agile.programs.properties import NotServed
 from orchestrator.modes.agile.programs.structs import UNKNOWN, has_unknown, plain, struct
 from orchestrator.modes.agile.readiness import readiness
-from orchestrator.modes.agile.reasons import reason_for
+from orchestrator.modes.agile.reasons import explained
 
 _MESSAGE_BYTES = 400 * 1024 * 1024
 _THREADS = 64
@@ -262,7 +262,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if found is None:
                 raise _Failed("was deleted while it was waited for")
             live = found
-        why = reason_for(self._cluster.api, self._cluster.kinds, live, state.because)
+        why = explained(self._cluster.api, self._cluster.kinds, live, state).because
         raise _Failed(why if state.failed else f"not ready after {seconds:.0f} s: {why}")
 
     def _remove(self, thing: Object) -> None:
