@@ -169,12 +169,11 @@ class Actor:
         manifest: Mapping[str, Value] = plain_data(manifest_of(unit))
         marks: dict[str, str] = {}
         force = False
+        if live is not None and change.action == Action.REPLACE and metadata(live).get("uid") == _uid(change):
+            self._remove(change, path, live, report)
+            live = None
         if live is not None:
             manifest = self._comparer.locally(unit, live).manifest
-            if change.action == Action.REPLACE and metadata(live).get("uid") == _uid(change):
-                self._remove(change, path, live, report)
-                live = None
-        if live is not None:
             differing = self._differing(change, unit, live)
             # What is taken over is taken with all its declared fields and our labels, whoever has set them.
             force = bool(differing) or change.action == Action.ADOPT

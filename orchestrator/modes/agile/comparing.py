@@ -127,7 +127,10 @@ class Comparer:
         path = kind.path(*split_name(unit.address.name))
         body = revealed(dict(manifest))
         seen = [metadata(live).get("uid"), metadata(live).get("resourceVersion")] if live else []
-        key = hashlib.sha256(orjson.dumps([path, seen, body], option=orjson.OPT_SORT_KEYS)).hexdigest()
+        try:
+            key = hashlib.sha256(orjson.dumps([path, seen, body], option=orjson.OPT_SORT_KEYS)).hexdigest()
+        except TypeError as error:
+            raise RefusedError(400, "BadRequest", f"the manifest is not JSON data: {error}") from None
         with self._lock:
             known = self._judged.get(key)
         if known is None:
