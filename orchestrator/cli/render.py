@@ -39,12 +39,13 @@ def render(estate: Path | None, limits: Limits, output: str) -> None:
 def resolved(loaded: Loaded, scope: Scope) -> Desired:
     """What should be, as far as documents and inventories tell. Raises DocumentsError."""
     from orchestrator import desired
+    from orchestrator.cli.rendering import renderer
     from orchestrator.cli.session import reached
     from orchestrator.errors import DocumentsError
     from orchestrator.model.change import Known
 
     sites = reached(loaded, scope)
-    found = desired.resolve(loaded, Known(hosts=_hosts(loaded, sites)), {}, sites)
+    found = desired.resolve(loaded, Known(hosts=_hosts(loaded, sites)), {}, sites, renderer(loaded.root))
     if any(diagnostic.severity == "error" for diagnostic in found.diagnostics):
         raise DocumentsError(found.diagnostics)
     return found

@@ -15,6 +15,7 @@ from orchestrator import desired, documents, planning
 from orchestrator.cli.drivers import Maker, blueprint_folders, drivers_for, vault_refs
 from orchestrator.cli.pinning import last_good, pinned, with_pins
 from orchestrator.cli.places import remember_places
+from orchestrator.cli.rendering import renderer
 from orchestrator.cli.secrets import read_secrets, scrubber
 from orchestrator.desired import Desired, selectors
 from orchestrator.documents.loaded import Loaded
@@ -109,7 +110,7 @@ class Session:
     def _resolved(self, known: Known, sight: Sight, sites: frozenset[str]) -> Desired:
         if known is sight.known:
             return sight.desired
-        return desired.resolve(self.loaded, known, self.world.secrets, sites)
+        return desired.resolve(self.loaded, known, self.world.secrets, sites, self.world.render)
 
 
 def reached(loaded: Loaded, scope: Scope) -> frozenset[str]:
@@ -182,6 +183,7 @@ def session(
             drivers=reach.drivers,
             store=store,
             holder=holder(),
+            render=renderer(loaded.root),
             parallel=parallel,
         )
         yield Session(world, scope, desired.rollouts_of(loaded))

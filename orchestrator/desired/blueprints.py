@@ -11,6 +11,7 @@ from orchestrator.desired import names
 from orchestrator.desired.fields import Compiler, Expression, Field
 from orchestrator.desired.language import Language
 from orchestrator.desired.names import Names
+from orchestrator.desired.source_fields import compile_source
 from orchestrator.documents.loaded import BlueprintSource, JsonPath
 from orchestrator.documents.models import (
     AgileOutput,
@@ -86,13 +87,14 @@ class Agile:
     when: Field
     namespace: Field
     vars: Mapping[str, Field]
+    source: Mapping[JsonPath, Field]  # of its source, by their paths below the workload
     outputs: Mapping[str, Field]
     timeout: float
     ready: tuple[LiveRule, ...]
 
     def fields(self) -> Iterator[Field]:
         """All of them."""
-        yield from (self.when, self.namespace, *self.vars.values(), *self.outputs.values())
+        yield from (self.when, self.namespace, *self.vars.values(), *self.source.values(), *self.outputs.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,7 @@ def _agile(compiler: Compiler, name: str, model: AgileWorkload) -> Agile:
         when=compiler.field((*path, "when"), model.when, "boolean", names.SETTLED),
         namespace=compiler.field((*path, "namespace"), model.namespace, "string", names.SETTLED),
         vars=_fields(compiler, (*path, "vars"), model.vars, "any", names.WORKLOAD),
+        source=compile_source(compiler, path, model),
         outputs={} if model.program else _outputs(compiler, (*path, "outputs"), model.outputs, names.AGILE),
         timeout=seconds(model.timeout),
         ready=_live_rules(compiler, (*path, "ready"), model),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.desired.blueprints import Stable
 from orchestrator.desired.here import Here
-from orchestrator.documents.models import QUANTITY
+from orchestrator.documents.scalar_types import QUANTITY
 from orchestrator.model.source import Diagnostic
 from orchestrator.model.values import Value
 

@@ -11,8 +11,9 @@ from orchestrator.desired.objects import Document, Report
 from orchestrator.desired.placeholders import Slots
 from orchestrator.desired.templates import Rendered, TemplateFailed, Templates
 from orchestrator.documents import yaml
-from orchestrator.documents.folders import MANIFESTS, inside
+from orchestrator.documents.folders import MANIFESTS
 from orchestrator.documents.loaded import Folder, JsonPath
+from orchestrator.documents.source_paths import inside
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.values import Value
 
@@ -110,7 +111,7 @@ def _rendered(
         def source(path: JsonPath, at: Any = one.at) -> Source:
             return Source(label, rendered.line(at.of(*path).line))
 
-        filler = _Filler(rendered.slots, lines, one.at, source, report)
+        filler = Filler(rendered.slots, lines, one.at, source, report)
         data = filler.filled(one.data, ()) if has_tokens else one.data
         if not filler.failed:
             found.append(Document(data, source))
@@ -132,7 +133,7 @@ def _at_template(diagnostic: Diagnostic, rendered: Rendered) -> Diagnostic:
     return Diagnostic(Source(diagnostic.source.file, rendered.line(number)), diagnostic.message, hint)
 
 
-class _Filler:
+class Filler:
     """Puts values in the places of tokens."""
 
     def __init__(

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from orchestrator.desired.scopes import is_cluster_scoped
 from orchestrator.documents.loaded import JsonPath
-from orchestrator.documents.models import LABEL_KEY, LABEL_VALUE
+from orchestrator.documents.scalar_types import LABEL_KEY, LABEL_VALUE
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.values import Secret, Unknown, Value, masked
 

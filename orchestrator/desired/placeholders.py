@@ -157,6 +157,18 @@ class Slots:
         labels = [value.label for value in values if isinstance(value, Secret)]
         return Secret("".join(str(_plain(value)) for value in values), ", ".join(dict.fromkeys(labels)))
 
+    def adopted(self, text: str, other: Slots) -> str:
+        """A text with the tokens of another rendering replaced by tokens of this one."""
+
+        def ours(found: re.Match[str]) -> str:
+            if (slot := other._slots.get(found[0])) is None:
+                return found[0]
+            token = f"{self.word}{len(self._slots)}z"
+            self._slots[token] = slot
+            return token
+
+        return re.sub(f"{other.word}[0-9]+z", ours, text)
+
     def masked(self, text: str) -> str:
         """A rendered text for a message: tokens as `(secret)` and `(known later)`."""
         return re.sub(f"{self.word}[0-9]+z", lambda found: str(self._slots[found[0]].value), text, flags=re.IGNORECASE)

@@ -10,8 +10,8 @@ from orchestrator.desired.blueprints import Agile, Ref
 from orchestrator.desired.here import Here
 from orchestrator.desired.types import fits, type_of
 from orchestrator.documents import yaml
-from orchestrator.documents.folders import inside
 from orchestrator.documents.loaded import Folder
+from orchestrator.documents.source_paths import inside
 from orchestrator.model.address import PROGRAM, Address, Mode
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.unit import Unit

@@ -17,6 +17,7 @@ from orchestrator.documents.models import SecretRef, Site
 from orchestrator.model.address import Mode
 from orchestrator.model.change import Known
 from orchestrator.model.observation import Note
+from orchestrator.model.rendering import Renderer
 from orchestrator.model.source import Diagnostic
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Secret, Unknown, Value
@@ -37,10 +38,17 @@ class Desired:
 
 
 def resolve(
-    loaded: Loaded, known: Known, secrets: Mapping[SecretRef, Secret], sites: frozenset[str] | None = None
+    loaded: Loaded,
+    known: Known,
+    secrets: Mapping[SecretRef, Secret],
+    sites: frozenset[str] | None = None,
+    render: Renderer | None = None,
 ) -> Desired:
-    """The units of these sites (None: of all), given what is known. What is wrong is among the diagnostics."""
-    return Resolver(loaded, known, secrets).run(sites)
+    """The units of these sites (None: of all), given what is known. What is wrong is among the diagnostics.
+
+    `render` runs the programs for charts and kustomizations; without it such workloads have no units.
+    """
+    return Resolver(loaded, known, secrets, render=render).run(sites)
 
 
 @dataclass(slots=True)
@@ -51,6 +59,7 @@ class Resolver:
     known: Known
     secrets: Mapping[SecretRef, Secret]
     told: set[Diagnostic] = field(default_factory=set)
+    render: Renderer | None = None
     blueprints: dict[tuple[str, str], tuple[Blueprint, Templates]] = field(default_factory=dict)
     places: dict[Diagnostic, list[str]] = field(default_factory=dict)  # where each was found, as `shop at lab`
     resolved: dict[str, list[str]] = field(default_factory=dict)  # a blueprint's label -> where it was resolved
@@ -64,7 +73,7 @@ class Resolver:
             here = self._here(site, placement)
             if here is None:
                 continue
-            notes += [*self._resolved(here), *pinned_notes(self.loaded, here.site_name, placement)]
+            notes += [*self._resolved(here), *here.notes, *pinned_notes(self.loaded, here.site_name, placement)]
             units += [unit for ref in here.blueprint.order for unit in here.units.get(ref, [])]
             units += [unit for published in here.published.values() for unit in published]
             outputs[here.site_name, placement] = _outputs(here)
@@ -111,7 +120,7 @@ class Resolver:
 
         machines = site.model.spec.stable
         provider = self.loaded.providers.get(machines.provider) if machines else None
-        return Here(site, placement, blueprint, parameters, self.known, templates, report, provider)
+        return Here(site, placement, blueprint, parameters, self.known, templates, report, provider, self.render)
 
     def _resolved(self, here: Here) -> list[Note]:
         """Resolve all workloads here, and say which are left out."""

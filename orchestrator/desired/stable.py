@@ -12,7 +12,7 @@ from orchestrator.desired.here import Here
 from orchestrator.desired.machine_inputs import wrong_inputs
 from orchestrator.desired.machines import Machine, Unbound, provisioned, provisions, static
 from orchestrator.desired.manifests import files_of
-from orchestrator.documents.folders import inside
+from orchestrator.documents.source_paths import inside
 from orchestrator.model.address import CONFIGURATION, Address, Mode
 from orchestrator.model.source import Diagnostic
 from orchestrator.model.unit import Unit

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestrator.documents.loaded import Folder, JsonPath, Written
 from orchestrator.documents.models import Blueprint
+from orchestrator.documents.source_paths import inside, source_problems
 from orchestrator.documents.validation import did_you_mean
 from orchestrator.documents.yaml import syntax_error
 from orchestrator.model.source import Diagnostic, Source
@@ -124,6 +125,7 @@ def check_paths(document: Written[Blueprint], folder: Folder) -> Iterator[Diagno
             yield from _manifest(document, folder, ("spec", "agile", name, "manifests", index), manifest)
         if agile.program is not None:
             yield from _program(document, folder, ("spec", "agile", name, "program"), agile.program)
+        yield from source_problems(document, folder, ("spec", "agile", name), agile)
 
 
 def _playbook(document: Written[Blueprint], folder: Folder, at: JsonPath, name: str) -> Iterator[Diagnostic]:
@@ -180,14 +182,6 @@ def _program(document: Written[Blueprint], folder: Folder, at: JsonPath, name: s
         what = f"the folder `{name}` has no {PROGRAM_FILE}"
         hint = "a Pulumi program in Python begins there; other languages are not run"
         yield Diagnostic(document.at.of(*at), what, hint)
-
-
-def inside(name: str) -> str | None:
-    """A path as the keys of `Folder.files` are written; None where it leaves the folder. `.` becomes the empty text."""
-    normal = posixpath.normpath(name)
-    if posixpath.isabs(normal) or normal.split("/")[0] == ".." or "\0" in name or name.startswith("~"):
-        return None
-    return "" if normal == "." else normal
 
 
 def _below(folder: Folder, name: str) -> list[str]:

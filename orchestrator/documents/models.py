@@ -5,12 +5,9 @@ Values that may hold `${…}` are typed `Any` or `Expression` here; desired/ giv
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     Discriminator,
     Field,
     Tag,
@@ -18,56 +15,28 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from orchestrator.documents.agile_sources import Container, Helm
 from orchestrator.documents.base import Items, Model, exactly_one
 from orchestrator.documents.change_policy import ChangePolicy
+from orchestrator.documents.scalar_types import (
+    UUID,
+    Condition,
+    ConfigKey,
+    Count,
+    Duration,
+    EnvironmentName,
+    Expression,
+    Identifier,
+    LabelKey,
+    LabelValue,
+    Name,
+    ParameterType,
+    Port,
+    Quantity,
+    Text,
+)
 
 API_VERSION = "orchestrator/v1alpha1"
-NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
-QUANTITY = r"\d{1,12}(\.\d{1,3})?[KMGT]i?"
-CONFIG_KEY = r"^([a-z][-a-z0-9]*:)?[A-Za-z_][A-Za-z0-9_]*$"  # of a Pulumi program also a provider's, as aws:region
-DURATION = r"^\d{1,6}(ms|s|m|h)$"
-LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
-LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
-
-Name: TypeAlias = Annotated[str, Field(pattern=NAME, max_length=63)]
-Identifier: TypeAlias = Annotated[str, Field(pattern=IDENTIFIER, max_length=63)]  # what CEL and Jinja2 can name
-LabelKey: TypeAlias = Annotated[str, Field(pattern=LABEL_KEY, max_length=317)]
-LabelValue: TypeAlias = Annotated[str, Field(pattern=LABEL_VALUE, max_length=63)]
-ConfigKey: TypeAlias = Annotated[str, Field(pattern=CONFIG_KEY, max_length=127)]
-EnvironmentName: TypeAlias = Annotated[str, Field(pattern=IDENTIFIER, max_length=127)]
-Text: TypeAlias = Annotated[str, Field(min_length=1)]
-Duration: TypeAlias = Annotated[str, Field(pattern=DURATION)]
-Expression: TypeAlias = str  # text that may contain ${…}
-ParameterType: TypeAlias = Literal["string", "integer", "number", "boolean", "list", "map", "secret"]
-
-
-def _or_expression(kind: type, words: str, low: int = 0, high: int = 1) -> BeforeValidator:
-    """A plain value of `kind`, or a text with an expression in it."""
-
-    def checked(value: Any) -> Any:
-        if value is None or (isinstance(value, str) and "${" in value):
-            return value
-        if type(value) is not kind:  # bool is an int to isinstance
-            raise PydanticCustomError("plain_or_expression", f"must be {words}, or an expression `${{…}}`")
-        if isinstance(value, int) and not low <= value <= high:
-            raise PydanticCustomError("range", f"must be between {low} and {high}, not {value}")
-        return value
-
-    return BeforeValidator(checked)
-
-
-def _quantity(value: str) -> str:
-    if "${" not in value and not re.fullmatch(QUANTITY, value):
-        raise PydanticCustomError("quantity", "must be a size such as 4Gi or 512Mi")
-    return value
-
-
-Count: TypeAlias = Annotated[int | Expression, _or_expression(int, "a whole number", 0, 10_000)]
-Port: TypeAlias = Annotated[int | Expression, _or_expression(int, "a port (a whole number)", 1, 65535)]
-Quantity: TypeAlias = Annotated[Expression, AfterValidator(_quantity)]
-Condition: TypeAlias = Annotated[bool | Expression, _or_expression(bool, "true or false")]
 
 
 class SecretSource(Model):
@@ -227,7 +196,7 @@ class StableWorkload(Model):
 
 
 # What an agile workload is made from: exactly one of them. All but a program make objects.
-AGILE_SOURCES = ("manifests", "program")
+AGILE_SOURCES = ("manifests", "container", "kustomize", "program")
 
 
 class AgileOutput(Model):
@@ -266,6 +235,9 @@ class AgileWorkload(Model):
 
     namespace: Expression = "default"
     manifests: Annotated[tuple[Text, ...], Items(False)] = ()
+    container: Container | None = None
+    helm: Helm | None = None
+    kustomize: Expression | None = None  # a folder with a kustomization
     program: Text | None = None  # a folder with a `__main__.py`
     vars: dict[ConfigKey, Any] = Field(default_factory=dict)
     outputs: dict[Identifier, AgileOutput] = Field(default_factory=dict)

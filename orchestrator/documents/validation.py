@@ -13,18 +13,12 @@ from orchestrator.documents.expressions import unclosed
 from orchestrator.documents.loaded import JsonPath, Positions, Written
 from orchestrator.documents.models import (
     API_VERSION,
-    CONFIG_KEY,
-    DURATION,
-    IDENTIFIER,
-    LABEL_KEY,
-    LABEL_VALUE,
-    NAME,
-    UUID,
     Blueprint,
     Estate,
     Placement,
     Site,
 )
+from orchestrator.documents.scalar_types import CONFIG_KEY, DURATION, IDENTIFIER, LABEL_KEY, LABEL_VALUE, NAME, UUID
 from orchestrator.documents.yaml import Parsed
 from orchestrator.documents.yaml_errors import QUOTE
 from orchestrator.model.source import Diagnostic
@@ -41,7 +35,6 @@ KINDS: Mapping[str, type[Estate] | type[Blueprint] | type[Site] | type[Placement
 # Keys that are designed, and refused until something enforces them.
 _LATER = (
     {"windows", "approval", "heal"}
-    | {"helm", "container", "kustomize"}
     | {"prices", "energy", "limits", "cost", "carbon"}
 )
 

@@ -126,7 +126,7 @@ def _known(
 
 
 def _resolved(world: World, known: Known, sites: frozenset[str]) -> Desired:
-    found = desired.resolve(world.loaded, known, world.secrets, sites)
+    found = desired.resolve(world.loaded, known, world.secrets, sites, world.render)
     errors = [d for d in found.diagnostics if d.severity == "error"]
     if errors:
         raise DocumentsError(errors)

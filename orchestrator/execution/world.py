@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.documents.loaded import Loaded
 from orchestrator.documents.models import SecretRef
 from orchestrator.model.address import Mode
+from orchestrator.model.rendering import Renderer
 from orchestrator.model.values import Secret
 from orchestrator.modes.driver import Driver
 from orchestrator.state import Store
@@ -22,6 +23,7 @@ class World:
     hosts    a site's name -> inventory name -> `{"address", "groups"}` of its static inventory
     drivers  one for each mode that a site has
     holder   who this process is, as leases name it
+    render   runs the programs that charts and kustomizations need
     """
 
     loaded: Loaded
@@ -30,6 +32,7 @@ class World:
     drivers: Mapping[tuple[str, Mode], Driver]
     store: Store
     holder: str
+    render: Renderer
     parallel: int = 8
     clock: Callable[[], float] = time.time
 

@@ -12,6 +12,7 @@ from orchestrator.desired import Desired
 from orchestrator.documents.loaded import Loaded
 from orchestrator.documents.models import SecretRef
 from orchestrator.model.change import Known
+from orchestrator.model.rendering import Renderer
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Secret
 
@@ -54,6 +55,7 @@ class Made:
     """An estate, and what comes of it."""
 
     loaded: Loaded
+    render: Renderer | None = None
 
     def resolve(self, known: Known | None = None, **secrets: str) -> Desired:
         """The units, with PASSWORD as given; fails where there are errors."""
@@ -64,7 +66,7 @@ class Made:
     def wrong(self, known: Known | None = None, **secrets: str) -> Desired:
         """The units and what is wrong."""
         given = {PASSWORD: Secret(secrets["PASSWORD"], "env PASSWORD")} if secrets else {}
-        return desired.resolve(self.loaded, known or Known(), given)
+        return desired.resolve(self.loaded, known or Known(), given, render=self.render)
 
     def check(self) -> list[str]:
         """What is wrong, as people see it."""
