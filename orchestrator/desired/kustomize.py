@@ -47,8 +47,10 @@ def documents(asked: Asked, render: Renderer, report: Report) -> list[Document]:
     told: list[Diagnostic] = []
     texts = [content.decode(errors="replace").lower() for content in asked.folder.files.values()]
     slots = Slots.beside(texts, f"placeholderx{_hash(asked.variables)}x")
-    files = _files(asked, slots, told.append)
-    told += _leaving(asked, files)
+    files, failed = _files(asked, slots)
+    visited = set[str]()
+    told += _leaving(asked, files, visited)
+    told += [wrong for name, wrong in failed.items() if posixpath.dirname(name) in visited]
     top = next((each for name in FILES if (each := posixpath.normpath(f"{asked.path}/{name}")) in files), None)
     if top is None and not told:
         what = f"there is no kustomization in `{asked.path}`"
@@ -62,8 +64,8 @@ def documents(asked: Asked, render: Renderer, report: Report) -> list[Document]:
         files[top] = files[top].rstrip() + f"\n{_BUILD_METADATA}\n".encode()
     try:
         text = render.kustomize(KustomizeRequest(files, asked.path))
-    except RenderFailedError as failed:
-        report(Diagnostic(asked.source, slots.masked(failed.message), failed.hint))
+    except RenderFailedError as broken:
+        report(Diagnostic(asked.source, slots.masked(broken.message), broken.hint))
         return []
     return list(_read(asked, slots, text, files, traced, report))
 
@@ -74,25 +76,33 @@ def _hash(variables: Mapping[str, Value]) -> str:
     return hashlib.scrypt("\0".join(known).encode(), salt=b"kustomize", **_SCRYPT).hex() if known else ""
 
 
-def _files(asked: Asked, slots: Slots, report: Report) -> dict[str, bytes]:
-    """The blueprint's files as the program sees them: templates rendered, without their ending."""
+def _files(asked: Asked, slots: Slots) -> tuple[dict[str, bytes], dict[str, Diagnostic]]:
+    """The blueprint's files as the program sees them: templates rendered, without their ending; and those that failed.
+
+    Templates of other workloads may need other variables: only failures in folders that are used count.
+    """
     found: dict[str, bytes] = {}
-    root = asked.path.partition("/")[0]
+    failed: dict[str, Diagnostic] = {}
     for name, content in asked.folder.files.items():
         if not name.endswith(".j2"):
             found[name] = content
-        elif name.startswith(f"{root}/"):
-            try:
-                rendered = asked.templates.render(name, asked.variables)
-                found[name.removesuffix(".j2")] = slots.adopted(rendered.text, rendered.slots).encode()
-            except TemplateFailed as failed:
-                source = Source(f"{asked.folder.label}/{failed.file}", failed.line)
-                report(Diagnostic(source, failed.message, failed.hint))
-    return found
+            continue
+        text = ""
+        try:
+            rendered = asked.templates.render(name, asked.variables)
+            text = slots.adopted(rendered.text, rendered.slots)
+        except TemplateFailed as wrong:
+            source = Source(f"{asked.folder.label}/{wrong.file}", wrong.line)
+            failed[name] = Diagnostic(source, wrong.message, wrong.hint)
+        found[name.removesuffix(".j2")] = text.encode()
+    return found, failed
 
 
-def _leaving(asked: Asked, files: Mapping[str, bytes]) -> Iterator[Diagnostic]:
-    """What kustomizations name that is not in the blueprint's folder: remote bases, other folders."""
+def _leaving(asked: Asked, files: Mapping[str, bytes], visited: set[str]) -> Iterator[Diagnostic]:
+    """What kustomizations name that is not in the blueprint's folder: remote bases, other folders.
+
+    `visited` takes the folders that are used.
+    """
     todo, seen = [posixpath.normpath(asked.path)], set[str]()
     while todo:
         folder = todo.pop()
@@ -100,6 +110,7 @@ def _leaving(asked: Asked, files: Mapping[str, bytes]) -> Iterator[Diagnostic]:
         if file is None or file in seen:
             continue
         seen.add(file)
+        visited.add(folder)
         reading = yaml.read(files[file], f"{asked.folder.label}/{file}")
         yield from reading.diagnostics
         for one in reading.documents:

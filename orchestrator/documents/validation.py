@@ -33,10 +33,7 @@ KINDS: Mapping[str, type[Estate] | type[Blueprint] | type[Site] | type[Placement
 }
 
 # Keys that are designed, and refused until something enforces them.
-_LATER = (
-    {"windows", "approval", "heal"}
-    | {"prices", "energy", "limits", "cost", "carbon"}
-)
+_LATER = {"windows", "approval", "heal"} | {"prices", "energy", "limits", "cost", "carbon"}
 
 _PATTERNS = {
     NAME: ("is not a name", "it has lower-case letters, digits and `-`, and begins and ends with a letter or digit"),
