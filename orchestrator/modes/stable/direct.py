@@ -99,10 +99,12 @@ class Direct:
         try:
             async with asyncio.timeout(seconds):
                 return await work
+        except TimeoutError:
+            raise
         except OSError as error:
-            if isinstance(error, TimeoutError) or error.errno not in NOT_THERE:
-                raise
-            raise Lost(os.strerror(error.errno)) from None
+            if error.errno in NOT_THERE:
+                raise Lost(os.strerror(error.errno)) from None
+            raise NotHere(str(error)) from None
         except (asyncssh.Error, ValueError) as error:
             raise NotHere(str(error)) from None
 
