@@ -84,8 +84,9 @@ def write_list(folder: Path, prefix: str) -> Path:
 def change_one(estate: Path, number: int) -> None:
     """One object of one workload says something else."""
     blueprint = estate / "blueprints" / "many" / "blueprint.yaml"
-    text = blueprint.read_text().replace("all.yaml.j2", f"{CHANGED}.yaml.j2", 1)
-    blueprint.write_text(text)
+    text = blueprint.read_text()
+    if CHANGED not in text:
+        blueprint.write_text(text.replace("all.yaml.j2", f"{CHANGED}.yaml.j2", 1))
     manifests = blueprint.parent / "manifests"
     whole = (manifests / "all.yaml.j2").read_text()
     value = f"'changed {number}' if n == 7 else 'value ' ~ n"
