@@ -150,6 +150,15 @@ def test_exports_are_held_against_what_is_declared() -> None:
     ]
 
 
+def test_exports_that_a_preview_leaves_as_they_are_stay_known_and_secrets_never_do() -> None:
+    now = {"port": 1, "zone": "a", "token": Secret("x"), "gone": 1}
+    previewed = {"port": 1, "zone": "b", "token": Secret(None), "new": Unknown("any")}
+    found = exports.after(now, previewed, "a/b")
+    later = Unknown("any", frozenset({"a/b"}))
+    assert found.pop("token") == Unknown("any", frozenset({"a/b"}), secret=True)
+    assert found == {"port": 1, "zone": later, "gone": later, "new": later}
+
+
 @pytest.mark.parametrize(
     ("path", "steps"),
     [("a.b[0].c", ["a", "b", 0, "c"]), ('a["x.y"].b', ["a", "x.y", "b"]), ('["q\\"r"]', ['q"r'])],

@@ -347,6 +347,7 @@ pulumi.export("id", made.id)
 """
 
 
+@pytest.mark.long
 def test_kubernetes_objects_of_a_program_are_served_in_our_process(lab: Lab) -> None:
     lab.write(OBJECTS)
     lab.outputs = {"id": "string"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.model.values import Secret, Unknown, Value
+from orchestrator.model.values import Secret, Unknown, Value, has_secret, has_unknown
 
 _TYPES: Mapping[type, str] = {
     bool: "boolean",
@@ -26,6 +26,21 @@ def problems(exports: Mapping[str, Value], declared: Mapping[str, Any]) -> Itera
             yield f"it exports `{name}` as {_words(given)}, declared is {_words(str(declared[name]))}"
     for name in sorted(set(declared) - set(exports)):
         yield f"it does not export `{name}`, which is declared; pulumi.export({name!r}, …)"
+
+
+def after(now: Mapping[str, Value], previewed: Mapping[str, Value], address: str) -> dict[str, Value]:
+    """What is known of the exports that an update will leave: those that a preview shows as they are now.
+
+    A secret is not known before: a preview does not tell whether it stays.
+    """
+    found: dict[str, Value] = {}
+    for name in {*now, *previewed}:
+        value, is_secret = previewed.get(name), has_secret(now.get(name)) or has_secret(previewed.get(name))
+        if name in now and not is_secret and not has_unknown(value) and now[name] == value:
+            found[name] = value
+        else:
+            found[name] = Unknown("any", frozenset({address}), is_secret)
+    return found
 
 
 def _misfit(declared: str, value: Value) -> str | None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from orchestrator.model.observation import Absent, Coverage, Difference, Observa
 from orchestrator.model.outcome import Outcome, Progress, Report, Result
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
-from orchestrator.model.values import Unknown, Value, has_unknown, masked
+from orchestrator.model.values import Value
 from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
 from orchestrator.modes.agile.discovery import Kinds
 from orchestrator.modes.agile.inventory import Inventory
@@ -41,17 +41,19 @@ if TYPE_CHECKING:
     from orchestrator.modes.agile.programs.running import Runner
 
 _PREVIEWS_AT_ONCE = 4
+_FAILED_SECONDS = 60.0  # that a failed preview is not tried again: the looks of one command
 _BEGUN = "its last run did not end well"
 _BY_HAND = "its stack was changed by hand with pulumi"
 
 
 @dataclass(frozen=True, slots=True)
 class _Previewed:
-    """What a preview has said: the same until the inputs or the state change."""
+    """What a preview has said: the same until the inputs or the state change; a failure for a while."""
 
     differences: tuple[Difference, ...] = ()
     outputs: Mapping[str, Value] | None = None
     failed: str = ""
+    at: float = field(default_factory=time.monotonic)
 
 
 class Programs:
@@ -135,7 +137,7 @@ class Programs:
         because = kept.unfinished
         if checkpoint.pending:
             because = f"{because or _BEGUN}; nobody knows the end of: {', '.join(checkpoint.pending[:3])}"
-        outputs = self._future(unit, checkpoint, found.outputs or {})
+        outputs = exports.after(self._outputs(checkpoint), found.outputs or {}, str(unit.address))
         return replace(
             self._present(unit, kept, now, {"outputs": outputs}),
             differences=found.differences,
@@ -161,24 +163,17 @@ class Programs:
             seen_at=now,
         )
 
-    def _future(self, unit: Unit, checkpoint: Checkpoint, previewed: Mapping[str, Value]) -> dict[str, Value]:
-        """The outputs that stay as they are; the others are not known before the update."""
-        needs = frozenset({str(unit.address)})
+    def _outputs(self, checkpoint: Checkpoint) -> dict[str, Value]:
         try:
-            now = checkpoint.outputs(self._site.passphrase())
+            return checkpoint.outputs(self._site.passphrase())
         except WrongPassphrase:
-            now = {}
-        same = {name: value for name, value in now.items() if masked(previewed.get(name)) == masked(value)}
-        return {
-            name: same[name] if name in same and not has_unknown(previewed[name]) else Unknown("any", needs)
-            for name in {*now, *previewed}
-        }
+            return {}
 
     def _previewed(self, unit: Unit, target: Target, checkpoint: Checkpoint, *, refresh: bool) -> _Previewed:
         key = (str(unit.address), unit.digest(self._salt), checkpoint.digest, str(refresh))
         with self._lock:
             known = self._previews.get(key)
-        if known is None:
+        if known is None or (known.failed and time.monotonic() - known.at > _FAILED_SECONDS):
             known = self._preview(unit, target, checkpoint, refresh=refresh)
             with self._lock:
                 self._previews[key] = known
