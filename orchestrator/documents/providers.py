@@ -39,7 +39,6 @@ class ProviderManifest(Model):
     machine: dict[Input, How] = Field(default_factory=dict)
     settings: dict[Identifier, Parameter] = Field(default_factory=dict)
     connection_plugins: Annotated[Text | None, Field(alias="connectionPlugins")] = None
-    interpreter: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -195,7 +196,7 @@ class Ec2Bench(SimulatedBench):
         )
         asked = {"url": self.url, "method": method, "arguments": arguments}
         done = subprocess.run(
-            [ec2_python(), "-c", code], input=json.dumps(asked), text=True, capture_output=True, check=True
+            [provider_python("ec2"), "-c", code], input=json.dumps(asked), text=True, capture_output=True, check=True
         )
         return json.loads(done.stdout)
 
@@ -233,12 +234,12 @@ class Ec2Bench(SimulatedBench):
         return sorted(found)
 
 
-def ec2_python() -> str:
-    """The Python that has boto3."""
+def provider_python(name: str) -> str:
+    """The Python that has what a provider's modules need."""
     from orchestrator.documents.providers import BUILT_IN
     from orchestrator.toolchain import provider_needs
 
-    return str(provider_needs.python_with(BUILT_IN / "ec2" / "requirements.txt", print))
+    return str(provider_needs.python_with(BUILT_IN / name / "requirements.txt", print))
 
 
 @contextmanager
@@ -275,3 +276,81 @@ def _listens(port: int, server: subprocess.Popen[bytes]) -> None:
                 return
         time.sleep(0.1)
     raise AssertionError(f"nothing listens on port {port}")
+
+
+class VsphereBench(SimulatedBench):
+    """govmomi's vCenter, on loopback."""
+
+    port = 0
+
+    def call(self, code: str, **arguments: Any) -> Any:
+        """Ask the server itself, with pyVmomi of the provider's own Python; `answer` is what the code leaves."""
+        begin = (
+            "import json, sys, ssl\nfrom pyVim.connect import SmartConnect\nfrom pyVim.task import WaitForTask\n"
+            "from pyVmomi import vim\na = json.load(sys.stdin)\nanswer = None\n"
+            "login = dict(user='user', pwd='pass', disableSslCertValidation=True)\n"
+            "s = SmartConnect(host='127.0.0.1', port=a['port'], **login)\n"
+            "c = s.RetrieveContent()\n"
+            "view = c.viewManager.CreateContainerView(c.rootFolder, [vim.VirtualMachine], True)\n"
+            "vms = {v.name: v for v in view.view}\n"
+        )
+        asked = {"port": self.port, **arguments}
+        python = provider_python("vsphere")
+        text = f"{begin}{code}\nprint(json.dumps(answer))\n"
+        done = subprocess.run(
+            [python, "-c", text], input=json.dumps(asked), text=True, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def make_foreign(self, name: str) -> None:
+        code = (
+            "t = vms['DC0_H0_VM0']; pool = c.rootFolder.childEntity[0].hostFolder.childEntity[0].resourcePool\n"
+            "spec = vim.vm.CloneSpec(location=vim.vm.RelocateSpec(pool=pool), powerOn=False, template=False)\n"
+            "WaitForTask(t.Clone(folder=t.parent, name=a['name'], spec=spec), s)"
+        )
+        self.call(code, name=name)
+
+    def resize_outside(self, name: str) -> None:
+        code = (
+            "v = vms[a['name']]\nWaitForTask(v.PowerOff(), s)\n"
+            "WaitForTask(v.Reconfigure(vim.vm.ConfigSpec(numCPUs=16)), s)\nWaitForTask(v.PowerOn(), s)"
+        )
+        self.call(code, name=name)
+
+    def names(self) -> list[str]:
+        there: list[str] = self.call("answer = sorted(n for n in vms if not n.startswith('DC0_'))")
+        return there
+
+    def clear(self) -> None:
+        """Remove all machines."""
+        code = (
+            "for n, v in vms.items():\n    if not n.startswith('DC0_'):\n"
+            "        if v.runtime.powerState == 'poweredOn': WaitForTask(v.PowerOff(), s)\n"
+            "        WaitForTask(v.Destroy(), s)"
+        )
+        self.call(code)
+
+
+@contextmanager
+def vcenter(folder: Path) -> Iterator[int]:
+    """govmomi's simulator, built once into the cache of programs -> its port."""
+    from orchestrator.toolchain.cache import install_lock, toolchain_root
+    from orchestrator.toolchain.golang import have_go
+
+    source = HERE / "simulated" / "vsphere"
+    key = hashlib.sha256(b"".join((source / name).read_bytes() for name in ("main.go", "go.sum"))).hexdigest()[:16]
+    program = toolchain_root() / "vsphere-simulator" / key / "vsphere-simulator"
+    with install_lock("vsphere-simulator", print):
+        if not program.exists():
+            build = [have_go(print).path, "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{program}.new", "."]
+            subprocess.run(build, cwd=source, check=True, env={**os.environ, "CGO_ENABLED": "0"})
+            Path(f"{program}.new").rename(program)
+    with (folder / "vsphere.log").open("wb") as log:
+        server = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+        try:
+            assert server.stdout is not None
+            yield int(server.stdout.readline().decode().rpartition(":")[2])
+        finally:
+            server.kill()
+            server.wait()

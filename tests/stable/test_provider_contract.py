@@ -15,12 +15,14 @@ from orchestrator.lab.whole import down
 from orchestrator.model.change import Action
 from orchestrator.model.observation import Absent, Observed, Present
 from orchestrator.model.outcome import Outcome, Result
-from tests.stable.benches import HERE, Bench, Ec2Bench, LabBench, changes, go, moto, records
+from tests.stable.benches import HERE, Bench, Ec2Bench, LabBench, VsphereBench, changes, go, moto, records, vcenter
 
 pytestmark = pytest.mark.lab
 LONG = pytest.mark.long
-LIFE = pytest.mark.parametrize("bench", ["lab", "ec2"], indirect=True)
-MORE = pytest.mark.parametrize("bench", ["lab", pytest.param("ec2", marks=LONG)], indirect=True)
+LIFE = pytest.mark.parametrize("bench", ["lab", "ec2", "vsphere"], indirect=True)
+MORE = pytest.mark.parametrize(
+    "bench", ["lab", pytest.param("ec2", marks=LONG), pytest.param("vsphere", marks=LONG)], indirect=True
+)
 EC2 = {
     "region": "eu-central-1",
     "images": {"debian-12": "ami-12c6146b"},
@@ -44,7 +46,9 @@ def bench(
 ) -> Iterator[Bench]:
     monkeypatch.setenv("ANSIBLE_CONNECTION_PLUGINS", str(HERE / "simulated"))
     monkeypatch.setenv("ORCHESTRATOR_LAB_HOME", str(tmp_path / "lab"))
-    made = {"lab": _lab, "ec2": _ec2}[request.param](tmp_path, servers)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # would count more than that certificates are not checked
+        monkeypatch.delenv(name, raising=False)
+    made = {"lab": _lab, "ec2": _ec2, "vsphere": _vsphere}[request.param](tmp_path, servers)
     yield made
     made.close()
     if request.param == "lab":
@@ -69,6 +73,32 @@ def _ec2(root: Path, servers: dict[str, Any]) -> Bench:
     if there := [one["InstanceId"] for one in bench.instances()]:
         bench.call("terminate_instances", InstanceIds=there)
     (bench.signs / "made").unlink(missing_ok=True)
+    return bench
+
+
+def _vsphere(root: Path, servers: dict[str, Any]) -> Bench:
+    if "vsphere" not in servers:
+        servers["vsphere"] = vcenter(root.parent)
+        VsphereBench.port = servers["vsphere"].__enter__()
+    bench = VsphereBench(root, "vsphere", resizes="restart")
+    bench.small, bench.large = {"cpu": 2, "memory": "1Gi"}, {"cpu": 4, "memory": "4Gi"}
+    bench.bad = (
+        ({"image": "debian-99"}, "the image `debian-99` is not among the site's `images`; there are debian-12"),
+    )
+    bench.settings = {
+        "hostname": "127.0.0.1",
+        "port": VsphereBench.port,
+        "username": "user",
+        "password": "pass",
+        "validateCerts": False,
+        "datacenter": "DC0",
+        "cluster": "DC0_C0",
+        "images": {"debian-12": "DC0_H0_VM0"},
+        "advancedSettings": {"SET.guest.ipAddress": "10.0.0.7"},  # the simulator's way to give a machine an address
+        "wait": 60,
+        "vars": bench.vars(),
+    }
+    bench.clear()
     return bench
 
 

@@ -132,7 +132,7 @@ class ProviderRuns:
 
             place, folder = self._place, self._place.provider.folder
             packages, collections = folder / "requirements.txt", folder / "requirements.yml"
-            python = place.provider.interpreter or sys.executable
+            python = sys.executable
             if packages.is_file():
                 python = str(provider_needs.python_with(packages, place.site.say))
             found: tuple[Path, ...] = ()

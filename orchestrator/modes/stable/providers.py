@@ -27,7 +27,6 @@ class Provider:
     provisions   whether it makes machines
     machine      what it takes to change each of a machine's inputs: `inPlace`, `restart` or `replace`
     plugins      a folder with the connection plugin that its machines need, if they need one
-    interpreter  the Python in which its modules run; None: one with what its requirements.txt asks for
     """
 
     name: str
@@ -35,7 +34,6 @@ class Provider:
     provisions: bool = False
     machine: Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[Path, ...] = ()
-    interpreter: str | None = None
 
     def playbook(self, verb: str) -> Path | None:
         """The playbook that observes, ensures, removes... machines; None where it has none."""
@@ -77,5 +75,4 @@ def _read(folder: Path) -> Provider:
         provisions=bool(data.get("provisions")),
         machine=dict(data.get("machine") or {}),
         plugins=((folder / str(plugins)).resolve(),) if plugins else (),
-        interpreter=data.get("interpreter"),
     )

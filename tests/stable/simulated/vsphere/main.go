@@ -1,0 +1,56 @@
+// A vCenter without machines but for one template: govmomi's simulator, on loopback, with TLS as clients insist on it.
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/vmware/govmomi/simulator"
+	_ "github.com/vmware/govmomi/vapi/simulator"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+// whole gives machines the fields that vCenter always gives, and that clients in Python insist on.
+type whole struct{}
+
+func (whole) Reference() types.ManagedObjectReference {
+	return types.ManagedObjectReference{Type: "Whole", Value: "whole"}
+}
+
+func (whole) PutObject(_ *simulator.Context, object mo.Reference) {
+	if machine, ok := object.(*simulator.VirtualMachine); ok {
+		for _, runtime := range []*types.VirtualMachineRuntimeInfo{&machine.Runtime, &machine.Summary.Runtime} {
+			runtime.FaultToleranceState = types.VirtualMachineFaultToleranceStateNotConfigured
+			runtime.RecordReplayState = types.VirtualMachineRecordReplayStateInactive
+		}
+		machine.Snapshot = &types.VirtualMachineSnapshotInfo{}
+	}
+}
+
+func (whole) UpdateObject(*simulator.Context, mo.Reference, []types.PropertyChange) {}
+
+func (whole) RemoveObject(*simulator.Context, types.ManagedObjectReference) {}
+
+func main() {
+	model := simulator.VPX()
+	model.Machine = 1
+	model.Autostart = false // templates do not run
+	if err := model.Create(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	machines := model.Map()
+	for _, machine := range machines.All("VirtualMachine") {
+		whole{}.PutObject(nil, machine.(mo.Reference))
+	}
+	machines.AddHandler(whole{})
+	model.Service.TLS = new(tls.Config)
+	model.Service.RegisterEndpoints = true // the REST API too
+	server := model.Service.NewServer()
+	defer server.Close()
+	fmt.Println(server.URL.Host)
+	io.Copy(io.Discard, os.Stdin) // until whoever started it is gone
+}
