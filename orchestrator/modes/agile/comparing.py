@@ -14,7 +14,7 @@ from orchestrator.model.observation import Difference
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Value, revealed
 from orchestrator.modes.agile import judging
-from orchestrator.modes.agile.api import Api, RefusedError
+from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
 from orchestrator.modes.agile.compare import differences, plain_data
 from orchestrator.modes.agile.discovery import Kinds
 from orchestrator.modes.agile.healing import with_history
@@ -86,7 +86,7 @@ class Comparer:
         return Compared(manifest, history, settled=same or bool(unit.unknown))
 
     def judged(self, unit: Unit, live: Object, local: Compared) -> Compared:
-        """The comparison by the API server. Raises UnreachedError."""
+        """The comparison by the API server; ours stands where it gives no answer, or none about the object."""
         kept = tuple(each for each in local.differences if each.kept)
         ours = tuple(each for each in local.differences if not each.kept)
         try:
@@ -97,6 +97,8 @@ class Comparer:
             if forced := judging.forced(refused, ours):
                 return replace(local, differences=(*forced, *kept), settled=True)
             return replace(local, refused=self._scrub(judging.said(refused)), settled=True)
+        except UnreachedError:
+            return replace(local, settled=True)
         found = judging.outcome(live, after, local.manifest, secret=self._is_secret)
         if without_tools(live) is not None:  # what they hold beside us goes as well: see `Actor`
             seen = {each.path for each in found}
@@ -104,7 +106,7 @@ class Comparer:
         return replace(local, differences=(*with_history(found, live, time.time()), *kept), settled=True)
 
     def compare(self, unit: Unit, live: Object) -> Compared:
-        """Both, as far as needed. Raises UnreachedError."""
+        """Both, as far as needed."""
         local = self.locally(unit, live)
         return local if local.settled else self.judged(unit, live, local)
 
@@ -116,6 +118,8 @@ class Comparer:
             self._dry(unit, manifest, None)
         except RefusedError as refused:
             return self._scrub(judging.said(refused)) if judging.is_about_the_object(refused) else ""
+        except UnreachedError:  # that it is not there was told before; whether it would be taken is not
+            return ""
         return ""
 
     def _dry(self, unit: Unit, manifest: Mapping[str, Value], live: Object | None) -> Object:
