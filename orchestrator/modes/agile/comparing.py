@@ -32,6 +32,8 @@ from orchestrator.modes.agile.objects import (
 from orchestrator.modes.agile.owners import without_tools
 from orchestrator.modes.agile.yielding import left_to_others, scaled_by, with_live
 
+_TRIES = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -87,23 +89,35 @@ class Comparer:
 
     def judged(self, unit: Unit, live: Object, local: Compared) -> Compared:
         """The comparison by the API server; ours stands where it gives no answer, or none about the object."""
-        kept = tuple(each for each in local.differences if each.kept)
-        ours = tuple(each for each in local.differences if not each.kept)
         try:
-            after = self._dry(unit, local.manifest, live)
+            for _ in range(_TRIES):
+                after = self._dry(unit, local.manifest, live)
+                if metadata(after).get("resourceVersion") == metadata(live).get("resourceVersion"):
+                    break
+                # Its controllers have written since it was read: what they did is no difference of ours.
+                live = self._api.get(self._path(unit))
+                local = self.locally(unit, live)
         except RefusedError as refused:
-            if not judging.is_about_the_object(refused):
-                return replace(local, settled=True)
-            if forced := judging.forced(refused, ours):
-                return replace(local, differences=(*forced, *kept), settled=True)
-            return replace(local, refused=self._scrub(judging.said(refused)), settled=True)
+            return self._refused(local, refused)
         except UnreachedError:
             return replace(local, settled=True)
+        kept = tuple(each for each in local.differences if each.kept)
         found = judging.outcome(live, after, local.manifest, secret=self._is_secret)
         if without_tools(live) is not None:  # what they hold beside us goes as well: see `Actor`
             seen = {each.path for each in found}
+            ours = (each for each in local.differences if not each.kept)
             found += tuple(each for each in ours if each.new is None and each.path not in seen)
         return replace(local, differences=(*with_history(found, live, time.time()), *kept), settled=True)
+
+    def _refused(self, local: Compared, refused: RefusedError) -> Compared:
+        """What a refusal says: that fields force a replacement, that it is refused, or nothing about the object."""
+        if not judging.is_about_the_object(refused):
+            return replace(local, settled=True)
+        kept = tuple(each for each in local.differences if each.kept)
+        ours = tuple(each for each in local.differences if not each.kept)
+        if forced := judging.forced(refused, ours):
+            return replace(local, differences=(*forced, *kept), settled=True)
+        return replace(local, refused=self._scrub(judging.said(refused)), settled=True)
 
     def compare(self, unit: Unit, live: Object) -> Compared:
         """Both, as far as needed."""
@@ -124,11 +138,7 @@ class Comparer:
 
     def _dry(self, unit: Unit, manifest: Mapping[str, Value], live: Object | None) -> Object:
         """The object as it would be. Raises RefusedError and UnreachedError."""
-        version = str(manifest.get("apiVersion", "")).rpartition("/")[2]
-        kind = self._kinds.find(unit.address.kind, version)
-        if kind is None:
-            raise RefusedError(404, "NotFound", "its kind is not served")
-        path = kind.path(*split_name(unit.address.name))
+        path = self._path(unit)
         body = revealed(dict(manifest))
         seen = [metadata(live).get("uid"), metadata(live).get("resourceVersion")] if live else []
         try:
@@ -142,6 +152,13 @@ class Comparer:
             with self._lock:
                 self._judged[key] = known
         return known
+
+    def _path(self, unit: Unit) -> str:
+        version = str(manifest_of(unit).get("apiVersion", "")).rpartition("/")[2]
+        kind = self._kinds.find(unit.address.kind, version)
+        if kind is None:
+            raise RefusedError(404, "NotFound", "its kind is not served")
+        return kind.path(*split_name(unit.address.name))
 
     def _is_secret(self, text: str) -> bool:
         return self._scrub(text) != text
