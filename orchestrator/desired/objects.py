@@ -19,6 +19,7 @@ MAX_OBJECT = 1_500_000  # bytes; etcd takes no more
 # As Kubernetes' own checks: DNS subdomains for most, any path segment for some (RBAC, API services).
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[^/%]{1,253}")
+_LONGEST = {"Service": 63, "Namespace": 63, "CronJob": 52}  # a CronJob's Jobs have 11 characters more
 _LOOSE_GROUPS = ("rbac.authorization.k8s.io",)
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
@@ -140,6 +141,10 @@ def _problems(document: Document) -> Iterator[Diagnostic]:
     group = str(data.get("apiVersion")).rpartition("/")[0]
     pattern = _SEGMENT if group in _LOOSE_GROUPS else _NAME
     yield from _identifying(document, ("metadata", "name"), meta.get("name"), pattern, "metadata.name")
+    longest = _LONGEST.get(str(data.get("kind")), 0)
+    if longest and isinstance(meta.get("name"), str) and len(meta["name"]) > longest:
+        what = f"the name of a {data['kind']} has at most {longest} characters, this one has {len(meta['name'])}"
+        yield Diagnostic(document.source(("metadata", "name")), what, "shorten it")
     if meta.get("namespace") is not None:
         path = ("metadata", "namespace")
         yield from _identifying(document, path, meta["namespace"], _NAMESPACE, "metadata.namespace")

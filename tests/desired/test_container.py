@@ -154,6 +154,11 @@ def test_jobs_and_cron_jobs(make: Make) -> None:
     assert cron["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"] == ["work"]
 
 
+def test_a_name_that_is_too_long_for_its_kind_is_said_before_the_server_does(make: Make) -> None:
+    (said,) = make(JOBS.replace("nightly:", f"{'n' * 53}:")).check()
+    assert "the name of a CronJob has at most 52 characters, this one has 53" in said
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
