@@ -15,7 +15,7 @@ from orchestrator.cli.session import Limits, Session, session
 from orchestrator.cli.show_plan import confirm, print_plan
 from orchestrator.cli.views.apply import ApplyView, RunSummary, make_view
 from orchestrator.errors import StalePlanError, UsageError
-from orchestrator.execution.snapshots import unfinished
+from orchestrator.execution.snapshots import refuse_without_snapshots, unfinished
 from orchestrator.model.change import Plan, Scope
 from orchestrator.planning import saved
 
@@ -56,8 +56,10 @@ def converge(
 ) -> int:
     """Show a plan, ask, and run it, planning again with `planner` before each wave; the exit code.
 
-    `agreed` is called once nothing forbids going on, before anything is changed.
+    `agreed` is called once nothing forbids going on, before anything is changed. Raises PlanError where machines are
+    to be kept before and cannot.
     """
+    refuse_without_snapshots(shown, it.world)
     view = make_view(output)
     if output == "json":
         view.started(shown)

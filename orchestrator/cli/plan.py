@@ -10,6 +10,7 @@ import click
 from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
 from orchestrator.cli.session import Limits, session
 from orchestrator.cli.show_plan import print_plan
+from orchestrator.execution.snapshots import refuse_without_snapshots
 from orchestrator.planning import saved
 
 
@@ -35,6 +36,7 @@ def plan(
     """Show what would be changed, unit by unit, each with its reason. Changes nothing."""
     with session(estate, limits, parallel=parallel) as it:
         made = it.plan()
+        refuse_without_snapshots(made, it.world)
         print_plan(made, output)
         if out is not None:
             _write(out, json.dumps(saved.save(made), indent=1))

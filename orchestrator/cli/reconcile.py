@@ -15,6 +15,7 @@ from orchestrator.cli.running import carry_out
 from orchestrator.cli.session import Limits, Session, load, reached, scope_of, session
 from orchestrator.cli.views.apply import ApplyView, make_view
 from orchestrator.errors import OrchestratorError
+from orchestrator.execution.snapshots import refuse_without_snapshots
 from orchestrator.execution.stop import Stop, stop_on_signals
 from orchestrator.model.change import Action, Change, Plan, Scope
 from orchestrator.planning.batches import together
@@ -73,8 +74,10 @@ class _Visit:
         self.it, self.cycle = it, cycle
 
     def plan(self) -> Plan:
-        """What the site needs."""
-        return self.it.plan()
+        """What the site needs. Raises PlanError where machines are to be kept before and cannot."""
+        made = self.it.plan()
+        refuse_without_snapshots(made, self.it.world)
+        return made
 
     def tell(self, plan: Plan, held_back: tuple[Change, ...]) -> None:
         """One line for each thing that is only reported, and for what could not be seen."""

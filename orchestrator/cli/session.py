@@ -74,7 +74,6 @@ class Session:
             )
         for address in planning.gone(made):
             self.world.store.forget(address, None)
-        snapshots.refuse_without_snapshots(made, self.world)
         return replace(made, notes=(*made.notes, *snapshots.notes(made, self.world)))
 
     def revert(self, workload: WorkloadKey) -> Back | str:

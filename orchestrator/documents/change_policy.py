@@ -43,7 +43,7 @@ class StableChange(Model):
     @model_validator(mode="after")
     def _has_what_it_restores(self) -> Self:
         if self.on_failure == "restore" and not self.snapshot:
-            raise PydanticCustomError("restore", "`onFailure: restore` needs `snapshot: true`")
+            raise PydanticCustomError("restore", "restores a snapshot on failure, and takes none; add `snapshot: true`")
         return self
 
 
