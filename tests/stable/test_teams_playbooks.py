@@ -127,9 +127,8 @@ def test_what_is_not_installed_or_wrong_is_said_with_what_helps(team: Any, tools
     assert "the role 'lacking' was not found" in outcome.message
     assert outcome.message.endswith("put it into `roles/`, or list it in `requirements.yml`")
     team.write("wrong.yml", "- {hosts: db, gather_facts: false, vars_files: [secret.yml], tasks: []}\n")
-    team.write(
-        "full.yml", "- {hosts: db, gather_facts: false, tasks: [{ansible.builtin.shell: 'echo x > /dev/full'}]}\n"
-    )
+    full = "[{ansible.builtin.command: dd if=/dev/zero of=/dev/full bs=1 count=1}]"
+    team.write("full.yml", f"- {{hosts: db, gather_facts: false, tasks: {full}}}\n")
     outcome = tools.apply(driver, [team.unit("h1", playbook="wrong.yml", vars={"p": Secret("abcd1234", "x")})])["h1"]
     assert outcome.message.endswith("the vault's password is not the one that this was encrypted with")
     outcome = tools.apply(driver, [team.unit("h1", playbook="full.yml")])["h1"]
