@@ -166,7 +166,7 @@ def lab(lab_kubeconfig: Path, tmp_path: Path, kubectl: Callable[..., str], estat
     it.write(MAIN)
     yield it
     it.driver.close()
-    kubectl("delete", "--wait=false", "--ignore-not-found", "namespace", NAMESPACE)
+    kubectl("delete", "--ignore-not-found", "namespace", NAMESPACE)  # the next test makes it anew
 
 
 @pytest.fixture
