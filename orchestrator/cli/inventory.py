@@ -64,7 +64,7 @@ def _remembered(it: Session) -> list[view.HostRow]:
     records = {address: record for address, record in it.world.store.records().items() if address.site in sites}
     machines = {address: record.facts for address, record in records.items() if address.kind == MACHINE}
     known = Known(machines=machines, hosts=it.world.hosts)
-    units = desired.resolve(it.loaded, known, it.world.secrets, sites).units
+    units = desired.resolve(it.loaded, known, it.world.secrets, sites, it.world.render).units
     return view.rows_of_records(units, records, it.world.hosts)
 
 

@@ -1,4 +1,4 @@
-"""Making what renders kustomizations, for the estate of one command."""
+"""Making what renders charts and kustomizations, for the estate of one command."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ if TYPE_CHECKING:
 
 
 def renderer(root: Path) -> Renderer:
-    """kubectl behind a cache beside the estate's state; nothing is started or installed before it is needed."""
+    """The programs, behind a cache beside the estate's state; nothing is started or installed before it is needed."""
     from orchestrator.rendering import ProgramRenderer
     from orchestrator.state import state_folder
+    from orchestrator.toolchain.cache import cache_root
 
-    return ProgramRenderer(state_folder(root) / "renderings", _version, _program)
+    return ProgramRenderer(state_folder(root) / "renderings", cache_root() / "charts", _version, _program)
 
 
-def _version() -> str:
+def _version(name: str) -> str:
     """The version that would be used: of what is there, or else the pinned one."""
     from orchestrator import toolchain
 
-    found = toolchain.look("kubectl")
-    return found.version if found else toolchain.PROGRAMS["kubectl"].version
+    found = toolchain.look(name)
+    return found.version if found else toolchain.PROGRAMS[name].version
 
 
-def _program() -> Path:
+def _program(name: str) -> Path:
     from orchestrator import toolchain
 
-    return toolchain.ensure(["kubectl"], lambda line: None)["kubectl"]
+    return toolchain.ensure([name], lambda line: None)[name]

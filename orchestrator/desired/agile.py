@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from orchestrator.desired import living, objects, programs
 from orchestrator.desired.blueprints import Agile, Ref
+from orchestrator.desired.helm import hook_stage
 from orchestrator.desired.here import Here
 from orchestrator.desired.objects import Manifest
 from orchestrator.desired.sources import RENDERED, SOURCES, Asked
 from orchestrator.model.address import Address, Mode
+from orchestrator.model.observation import Note
 from orchestrator.model.source import Diagnostic
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Secret, Unknown
@@ -24,6 +26,9 @@ def resolve(here: Here, ref: Ref) -> None:
         return
     found, wrong = _objects(here, ref, workload, namespace)
     for diagnostic in wrong:
+        if diagnostic.severity == "warning":
+            here.notes.append(Note(here.site_name, here.placement, f"agile {ref[1]}: {diagnostic.message}"))
+            continue
         here.partial.add(ref[1])
         here.report(diagnostic)
     if here.render is None and workload.model.source in RENDERED:
@@ -69,10 +74,10 @@ def _namespace(here: Here, ref: Ref, workload: Agile) -> str | None:
 
 def _units(here: Here, ref: Ref, workload: Agile, found: list[Manifest], namespace: str) -> list[Unit]:
     protected = here.protected(workload)
-    needs = here.needed(ref)
+    needs = _needs(here, ref, workload, found)
     return [
         Unit(
-            address=Address(here.site_name, here.placement, Mode.AGILE, ref[1], each.kind, each.name),
+            address=_address(here, ref, each),
             spec={
                 "object": dict(each.data),
                 "timeout": workload.timeout,
@@ -83,9 +88,25 @@ def _units(here: Here, ref: Ref, workload: Agile, found: list[Manifest], namespa
             inputs={"object": dict(each.data)},
             identity=each.identity,
             source=each.where,
-            needs=needs,
+            needs=before,
             protected=protected,
             blueprint=here.blueprint.label,
         )
-        for each in found
+        for each, before in zip(found, needs, strict=True)
     ]
+
+
+def _address(here: Here, ref: Ref, manifest: Manifest) -> Address:
+    return Address(here.site_name, here.placement, Mode.AGILE, ref[1], manifest.kind, manifest.name)
+
+
+def _needs(here: Here, ref: Ref, workload: Agile, found: list[Manifest]) -> list[frozenset[Address]]:
+    """What comes before each object: the workload's needs, and of a chart with hooks those of the stage before."""
+    outside = here.needed(ref)
+    stages = [hook_stage(each.data) if workload.model.source == "helm" else (0, 0) for each in found]
+    before: dict[tuple[int, int], frozenset[Address]] = {}
+    last: frozenset[Address] = frozenset()
+    for stage in sorted(set(stages)):
+        before[stage] = outside | last
+        last = frozenset(_address(here, ref, each) for each, own in zip(found, stages, strict=True) if own == stage)
+    return [before[stage] for stage in stages]

@@ -19,6 +19,7 @@ from orchestrator.documents.providers import Provider
 from orchestrator.documents.validation import did_you_mean, one_of
 from orchestrator.model.address import Address, Mode, WorkloadKey
 from orchestrator.model.change import Known
+from orchestrator.model.observation import Note
 from orchestrator.model.rendering import Renderer
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.unit import Unit
@@ -30,7 +31,8 @@ class Here:
     """Filled workload by workload, each after those that it needs.
 
     provider   how machines are had here
-    render     kustomizations by the real program; None where only documents are checked
+    render     charts and kustomizations by the real programs; None where only documents are checked
+    notes      what is left out of what was rendered
     included   the workloads that `when` lets run here
     partial    agile workloads of which some objects are wrong
     cluster_kinds  custom kinds without a namespace, from the definitions among the objects so far
@@ -46,6 +48,7 @@ class Here:
     report: Callable[[Diagnostic], None]
     provider: Provider | None = None
     render: Renderer | None = None
+    notes: list[Note] = field(default_factory=list)
     included: frozenset[Ref] = frozenset()
     machines: dict[str, list[Machine]] = field(default_factory=dict)
     objects: dict[str, list[Manifest]] = field(default_factory=dict)

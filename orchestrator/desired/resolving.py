@@ -46,7 +46,7 @@ def resolve(
 ) -> Desired:
     """The units of these sites (None: of all), given what is known. What is wrong is among the diagnostics.
 
-    `render` runs the program for kustomizations; without it such workloads have no units.
+    `render` runs the programs for charts and kustomizations; without it such workloads have no units.
     """
     return Resolver(loaded, known, secrets, render=render).run(sites)
 
@@ -73,7 +73,7 @@ class Resolver:
             here = self._here(site, placement)
             if here is None:
                 continue
-            notes += [*self._resolved(here), *pinned_notes(self.loaded, here.site_name, placement)]
+            notes += [*self._resolved(here), *here.notes, *pinned_notes(self.loaded, here.site_name, placement)]
             units += [unit for ref in here.blueprint.order for unit in here.units.get(ref, [])]
             units += [unit for published in here.published.values() for unit in published]
             outputs[here.site_name, placement] = _outputs(here)

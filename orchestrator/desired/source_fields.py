@@ -22,9 +22,10 @@ _TYPES: Mapping[tuple[str, ...], str] = {
     ("job", "retries"): "integer",
     ("job", "suspend"): "boolean",
     ("env", "*"): "any",
+    ("values", "*"): "any",
 }
 # What says which objects there are has to be known before anything is seen.
-_SETTLED = ("kustomize",)
+_SETTLED = (("kustomize",), ("helm", "release"), ("helm", "kubeVersion"), ("helm", "apiVersions"))
 
 
 def compile_source(compiler: Compiler, path: JsonPath, model: AgileWorkload) -> dict[JsonPath, Field]:
@@ -37,14 +38,14 @@ def compile_source(compiler: Compiler, path: JsonPath, model: AgileWorkload) -> 
         given = {"kustomize": source}
     found = {}
     for inner, value in _leaves((), given):
-        roots = names.SETTLED if inner == _SETTLED else names.WORKLOAD
+        roots = names.SETTLED if inner[:2] in _SETTLED or inner[:1] in _SETTLED else names.WORKLOAD
         found[inner] = compiler.field((*path, *inner), value, _expected(inner, value), roots)
     return found
 
 
 def _leaves(path: JsonPath, value: Any) -> Iterator[tuple[JsonPath, Any]]:
-    """What is no map; a variable of the environment is whole."""
-    if isinstance(value, dict) and path[-2:-1] != ("env",):
+    """What is no map; a chart's values are whole below their first key."""
+    if isinstance(value, dict) and path[-2:-1] not in (("values",), ("env",)):
         for key, inner in value.items():
             yield from _leaves((*path, key), inner)
     elif value is not None:

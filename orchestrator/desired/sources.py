@@ -9,13 +9,14 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from orchestrator.desired import container, kustomize, manifests
+from orchestrator.desired import container, helm, kustomize, manifests
 from orchestrator.desired.blueprints import Agile, Ref
 from orchestrator.desired.here import Here
 from orchestrator.desired.kept import frozen
 from orchestrator.desired.objects import Document, Report
-from orchestrator.documents.loaded import JsonPath
+from orchestrator.documents.loaded import Folder, JsonPath
 from orchestrator.documents.source_paths import inside
+from orchestrator.model.rendering import HelmRequest, RemoteChart
 from orchestrator.model.source import Diagnostic
 from orchestrator.model.values import Secret, Unknown, Value
 
@@ -35,7 +36,7 @@ class Recipe:
     """How a source makes documents.
 
     key    everything that goes in: with the same key the documents are the same, and are made once
-    make   makes them; what is wrong is reported, and what it is wrong with is left out
+    make   makes them; what is wrong is reported, and what it is wrong with is left out; a warning is only to be known
     """
 
     key: Hashable
@@ -78,6 +79,36 @@ def _container(asked: Asked) -> Recipe:
     return Recipe(key, lambda report: container.documents(given, report))
 
 
+def _helm(asked: Asked) -> Recipe:
+    here, model = asked.here, asked.workload.model.helm
+    assert model is not None
+    given = _computed(asked)
+    values = {str(path[1]): value for path, value in given.items() if path[0] == "values"}
+    folder, source = here.blueprint.source.folder, here.source(asked.workload, "helm", "chart")
+    files = {name.removeprefix(f"{inside(model.chart)}/"): content for name, content in _below(folder, model.chart)}
+    request = HelmRequest(
+        release=str(given.get(("release",), asked.ref[1])),
+        namespace=asked.namespace,
+        values={},
+        files={} if model.remote else files,
+        archive=b"" if model.remote else folder.files.get(inside(model.chart) or "", b""),
+        remote=RemoteChart(model.chart, model.repository or "", model.version or "", model.digest or "")
+        if model.remote
+        else None,
+        values_files=tuple(folder.files.get(inside(name) or "", b"") for name in model.values_files),
+        crds=model.crds,
+        kube_version=str(given.get(("kubeVersion",), "")),
+        api_versions=tuple(map(str, given.get(("apiVersions",), ()))),  # type: ignore[arg-type]
+    )
+    label = model.chart if model.remote else f"{folder.label}/{inside(model.chart)}"
+    chart = helm.Asked(request, values, label, source)
+
+    def make(report: Report) -> list[Document]:
+        return helm.documents(chart, here.render, report) if here.render else []
+
+    return Recipe((asked.ref, here.render is None, _frozen_paths(given)), make)
+
+
 def _kustomize(asked: Asked) -> Recipe:
     here, variables = asked.here, _variables(asked)
     path = _computed(asked)[()]
@@ -99,13 +130,19 @@ def _variables(asked: Asked) -> dict[str, Value]:
     return {name: each.value(lookup, asked.here.report) for name, each in asked.workload.vars.items()}
 
 
+def _below(folder: Folder, name: str) -> list[tuple[str, bytes]]:
+    inner = inside(name)
+    return [(file, content) for file, content in folder.files.items() if file.startswith(f"{inner}/")]
+
+
 def _frozen_paths(values: Mapping[JsonPath, Value]) -> Hashable:
     return tuple((path, frozen(value)) for path, value in values.items())
 
 
-RENDERED = ("kustomize",)  # by a program: nothing is known of their objects where none may be run
+RENDERED = ("helm", "kustomize")  # by a program: nothing is known of their objects where none may be run
 SOURCES: Mapping[str, Source] = {
     "manifests": _manifests,
     "container": _container,
+    "helm": _helm,
     "kustomize": _kustomize,
 }

@@ -1,4 +1,4 @@
-"""What an agile workload's objects can come from, beside manifests: a container."""
+"""What an agile workload's objects can come from, beside manifests: a container, a Helm chart."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ Words = Annotated[tuple[Expression, ...], Items(False)]
 PortName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$")]
 EnvName = Annotated[str, Field(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
 MountPath = Annotated[str, Field(pattern=r"^/[^:]*[^:/]$")]
+DIGEST = r"^sha256:[0-9a-f]{64}$"
 
 
 def _amount(value: Any) -> Any:
@@ -158,4 +159,42 @@ class Container(Model):
         for probe in (self.probes.readiness, self.probes.liveness, self.probes.startup):
             if probe is not None and not probe.command and not self.ports:
                 raise PydanticCustomError("no_ports", "needs `ports` for a probe by http or tcp")
+        return self
+
+
+class Helm(Model):
+    """A Helm chart: of the blueprint's folder, or a remote one that is pinned by version and digest.
+
+    chart    a folder or .tgz of the blueprint, `oci://…`, or a chart's name in `repository`
+    digest   of the .tgz in a repository; of the manifest of an OCI reference
+    """
+
+    chart: Text
+    repository: Text | None = None
+    version: Text | None = None
+    digest: Annotated[str, Field(pattern=DIGEST)] | None = None
+    release: Expression | None = None
+    values: dict[str, Any] = Field(default_factory=dict)
+    values_files: Annotated[tuple[Text, ...], Items(False)] = Field(default=(), alias="valuesFiles")
+    crds: bool = True
+    kube_version: Expression | None = Field(default=None, alias="kubeVersion")
+    api_versions: Words = Field(default=(), alias="apiVersions")
+
+    @property
+    def remote(self) -> bool:
+        """Whether it has to be fetched."""
+        return self.repository is not None or self.chart.startswith("oci://")
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Self:
+        if self.repository is not None and not self.repository.startswith(("https://", "http://")):
+            raise PydanticCustomError(
+                "repository", "needs a URL with https:// as `repository`; an OCI reference is a `chart`"
+            )
+        pins = {"version": self.version, "digest": self.digest}
+        for name, pin in pins.items():
+            if self.remote and pin is None:
+                raise PydanticCustomError("pin", "needs `{name}` for a remote chart", {"name": name})
+            if not self.remote and pin is not None:
+                raise PydanticCustomError("pin", "takes no `{name}` for a chart of the blueprint", {"name": name})
         return self

@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from orchestrator.documents.agile_sources import Container
+from orchestrator.documents.agile_sources import Container, Helm
 from orchestrator.documents.base import Items, Model, exactly_one
 from orchestrator.documents.change_policy import ChangePolicy
 from orchestrator.documents.scalar_types import (
@@ -196,7 +196,7 @@ class StableWorkload(Model):
 
 
 # What an agile workload is made from: exactly one of them. All but a program make objects.
-AGILE_SOURCES = ("manifests", "container", "kustomize", "program")
+AGILE_SOURCES = ("manifests", "container", "helm", "kustomize", "program")
 
 
 class AgileOutput(Model):
@@ -236,6 +236,7 @@ class AgileWorkload(Model):
     namespace: Expression = "default"
     manifests: Annotated[tuple[Text, ...], Items(False)] = ()
     container: Container | None = None
+    helm: Helm | None = None
     kustomize: Expression | None = None  # a folder with a kustomization
     program: Text | None = None  # a folder with a `__main__.py`
     vars: dict[ConfigKey, Any] = Field(default_factory=dict)

@@ -23,7 +23,7 @@ class World:
     hosts    a site's name -> inventory name -> `{"address", "groups"}` of its static inventory
     drivers  one for each mode that a site has
     holder   who this process is, as leases name it
-    render   runs the program that kustomizations need
+    render   runs the programs that charts and kustomizations need
     """
 
     loaded: Loaded

@@ -86,6 +86,7 @@ def architecture() -> str:
 _KUBERNETES = "1.36.3"
 _ETCD = "3.6.8"
 _PULUMI = "3.259.0"
+_HELM = "4.3.1"
 
 
 def _kubernetes(name: str, version_command: tuple[str, ...], accepts: tuple[Version, Version]) -> Program:
@@ -150,6 +151,22 @@ def _pins() -> tuple[Program, ...]:
         ),
         # one minor version of skew to the API server, each way, is what Kubernetes supports
         _kubernetes("kubectl", ("version", "--client"), ((1, 35, 0), (1, 38, 0))),
+        Program(
+            name="helm",
+            version=_HELM,
+            accepts=((4, 3, 0), (5, 0, 0)),
+            version_command=("version", "--short"),
+            release=Release(
+                url=f"https://get.helm.sh/helm-v{_HELM}-linux-{{arch}}.tar.gz",
+                checksums_url=f"https://get.helm.sh/helm-v{_HELM}-linux-{{arch}}.tar.gz.sha256sum",
+                member="linux-{arch}/helm",
+            ),
+            build=GoPackage(
+                module="helm",
+                package="helm.sh/helm/v4/cmd/helm",
+                stamps=(f"helm.sh/helm/v4/internal/version.version=v{_HELM}",),
+            ),
+        ),
     )
 
 

@@ -34,7 +34,13 @@ def bench(**targets: Counting) -> tuple[Lookout, Clock, Mapping[str, Counting]]:
     clock = Clock()
     drivers = {("s", Mode(name)): target for name, target in targets.items()}
     world = World(
-        loaded=cast(Any, None), secrets={}, hosts={}, drivers=drivers, store=cast(Any, SimpleNamespace()), holder="me"
+        loaded=cast(Any, None),
+        secrets={},
+        hosts={},
+        drivers=drivers,
+        store=cast(Any, SimpleNamespace()),
+        holder="me",
+        render=cast(Any, None),
     )
     return Lookout(world, 60, clock), clock, targets
 

@@ -1,4 +1,4 @@
-"""The real kubectl, behind a cache of the test's own."""
+"""The real programs, behind a cache of the test's own."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ def make(tmp_path: Path) -> Make:
     return functools.partial(build, tmp_path / "estate")
 
 
+@pytest.fixture(scope="session")
+def programs() -> dict[str, Path]:
+    """helm and kubectl."""
+    return toolchain.ensure(["helm", "kubectl"], lambda line: None)
+
+
 @pytest.fixture
-def renderers(tmp_path: Path) -> Callable[[], ProgramRenderer]:
+def renderers(tmp_path: Path, programs: dict[str, Path]) -> Callable[[], ProgramRenderer]:
     """Makes renderers with one cache, as further commands would."""
-    kubectl = toolchain.ensure(["kubectl"], lambda line: None)["kubectl"]
-    return lambda: ProgramRenderer(tmp_path / "renderings", lambda: "1.0.0", lambda: kubectl)
+    return lambda: ProgramRenderer(
+        tmp_path / "renderings", tmp_path / "charts", lambda name: "1.0.0", lambda name: programs[name]
+    )

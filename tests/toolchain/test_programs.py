@@ -37,6 +37,7 @@ def test_a_pin_accepts_its_own_version_and_names_its_modules() -> None:
 def test_pinned_modules_hold_the_pinned_versions() -> None:
     pinned = {"pulumi": "github.com/pulumi/pulumi/pkg/v3", "etcd": "go.etcd.io/etcd/server/v3"}
     pinned |= {name: "k8s.io/kubernetes" for name in PROGRAMS if name.startswith("kube")} | {"kwok": "sigs.k8s.io/kwok"}
+    pinned["helm"] = "helm.sh/helm/v4"
     for name, module in pinned.items():
         text = (MODULES / PROGRAMS[name].build.module / "go.mod").read_text()
         assert f"{module} v{PROGRAMS[name].version}" in text, name
