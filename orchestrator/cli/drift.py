@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from orchestrator.cli.deep import checked
 from orchestrator.cli.options import estate_option, every_option, output_option, parallel_option, scope_options
 from orchestrator.cli.session import Limits, Session, session
 from orchestrator.cli.views import drift as view
@@ -28,6 +29,9 @@ from orchestrator.planning import drifted
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 2 where something drifted, 3 where units could not be seen."
 )
+@click.option(
+    "--deep", is_flag=True, help="Ask Ansible's check mode about the tasks that cannot be verified otherwise."
+)
 @click.option("--watch", is_flag=True, help="Go on, and show what drifts and what is healed as it happens.")
 @every_option("With --watch, how often to look at what cannot be watched")
 @parallel_option
@@ -36,6 +40,7 @@ def drift(
     estate: Path | None,
     limits: Limits,
     detailed_exitcode: bool,
+    deep: bool,
     watch: bool,
     every: float,
     parallel: int,
@@ -46,15 +51,16 @@ def drift(
     With --watch a change on Kubernetes is shown at once, one on machines when they are looked at; Ctrl-C ends it.
     """
     if watch:
-        if output == "name" or detailed_exitcode:
-            wrong = "-o name" if output == "name" else "--detailed-exitcode"
+        if output == "name" or detailed_exitcode or deep:
+            wrong = "-o name" if output == "name" else "--deep" if deep else "--detailed-exitcode"
             raise UsageError(f"--watch has no {wrong}", hint="-o json has one object a line")
         with session(estate, limits, parallel=parallel, refresh=True) as it:
             _watch(it, every, output)
         return
     with session(estate, limits, parallel=parallel, refresh=True) as it:
-        found = drifted(it.plan())
-        click.echo(view.render(found, output))
+        whole = checked(it, it.plan()) if deep else it.plan()
+        found = drifted(whole)
+        click.echo(view.render(found, output, whole))
     if not detailed_exitcode:
         return
     if any(change.drift for change in found.changes):

@@ -93,6 +93,7 @@ def _configurations(here: Here, ref: Ref, workload: Stable) -> list[Unit]:
         "tags": list(configure.tags) if configure else [],
         "skipTags": list(configure.skip_tags) if configure else [],
         "vars": variables,
+        "ignore": list(configure.ignore) if configure else [],
         "ready": ready,
         "folder": str(folder.root),
         "label": folder.label,

@@ -144,6 +144,7 @@ class Configure(Model):
     vars: dict[Identifier, Any] = Field(default_factory=dict)
     tags: Annotated[tuple[Text, ...], Items(False)] = ()
     skip_tags: Annotated[tuple[Text, ...], Items(False)] = Field(default=(), alias="skipTags")
+    ignore: Annotated[tuple[Text, ...], Items(False)] = ()  # what `drift` shows, with globs: it is no drift
 
     @model_validator(mode="after")
     def _one(self) -> Self:

@@ -17,7 +17,8 @@ class Difference:
 
     `by` names who changed it, where that is known; `replace` says that it cannot be changed in place,
     `restart` that it can while the thing does not run. `healed` counts how often we have set it back lately against the
-    same `by`; `kept`: it is only reported, and stays as it is.
+    same `by`; `kept`: it is only reported, and stays as it is. `since` is between which times it began (seconds since
+    the epoch; both the same where that is known exactly), None if unknown.
     """
 
     path: str
@@ -28,6 +29,16 @@ class Difference:
     restart: bool = False
     healed: int = 0
     kept: bool = False
+    since: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flapping:
+    """A difference that comes and goes: it came `times` times in the last `looks` looks."""
+
+    path: str
+    times: int
+    looks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,7 @@ class Present:
     refused      why the target would not take what is declared, where that is known before
     owner        who made it, for a person, where it is not ours and that can be told
     facts        what outputs may refer to: a machine's `address` and `vars`, a Kubernetes object as it lives
+    flapping     differences that come and go, whether or not they are there now
     pending      handlers that were notified and have not run
     uid          the target's own identity of it, checked again before it is deleted
     """
@@ -60,6 +72,7 @@ class Present:
     refused: str = ""
     owner: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    flapping: tuple[Flapping, ...] = ()
     pending: tuple[str, ...] = ()
     uid: str = ""
     coverage: Coverage | None = None

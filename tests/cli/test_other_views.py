@@ -78,9 +78,10 @@ def drifted_plan() -> object:
 def test_drift_reads_from_how_it_was_left_to_how_it_is() -> None:
     shown = drifted_plan()
     assert drift.render(shown, "table") == text("""
-        shanghai-dc  shop  stable  configuration db-a  /etc/orders-db.conf content (23 of 25 tasks verifiable)
+        shanghai-dc  shop  stable  configuration db-a  /etc/orders-db.conf content
         shanghai-dc  shop  agile   Deployment web      spec.replicas 3 → 7 (kubectl)
         edge  1 unit held: unreachable (refused)
+        shanghai-dc  shop  orders-db  23 of 25 tasks verifiable; not: a, b
         2 units drifted at 1 site; 45 as they were left; 1 could not be seen.
         """)  # type: ignore[arg-type]
 

@@ -197,7 +197,7 @@ def test_the_data_has_the_promised_fields() -> None:
     assert web["address"] == "shanghai-dc/shop/agile/web/Deployment.apps/shop/web"
     assert (web["site"], web["placement"], web["mode"], web["wave"]) == ("shanghai-dc", "shop", "agile", 2)
     scaled = {"path": "spec.replicas", "old": 3, "new": 8, "by": "kubectl", "replace": False}
-    assert {**scaled, "healed": 0, "kept": False} in web["differences"]
+    assert {**scaled, "healed": 0, "kept": False, "since": None} in web["differences"]
 
 
 def test_the_data_leaves_out_what_is_as_declared() -> None:

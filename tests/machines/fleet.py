@@ -14,9 +14,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +37,11 @@ SYSTEMD = """
 mount -t overlay machine -o lowerdir={root},upperdir={folder}/upper,workdir={folder}/work {folder}/root
 exec systemd-nspawn --quiet -D {folder}/root --boot --machine={name} --register=no --keep-unit --console=pipe \
   --network-namespace-path=/proc/self/ns/net --resolv-conf=off --timezone=off --link-journal=no --kill-signal=SIGRTMIN+3
+"""
+# systemd-nspawn makes /proc/sys read-only; the settings of the machine's own network may be written.
+OWN_SETTINGS = """
+mkdir /run/settings; mount -t proc proc /run/settings
+mount --bind /run/settings/sys/net /proc/sys/net; umount -l /run/settings; rmdir /run/settings
 """
 SSHD_ALONE = """
 mount -t overlay machine -o lowerdir={root},upperdir={folder}/upper,workdir={folder}/work {folder}/root
@@ -89,6 +96,8 @@ class Fleet:
 
     def __enter__(self) -> Fleet:
         self.root = rootfs.ensure()
+        # Masters of ssh connections live on: another fleet has the same addresses. A socket's path must be short.
+        self.sockets = Path(tempfile.mkdtemp(prefix="fleet"))
         self.folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / "key")], check=True)
         self.bridge = subprocess.Popen(["unshare", "-n", "sleep", "infinity"], preexec_fn=_die_with_parent)
@@ -101,6 +110,7 @@ class Fleet:
             self.stop(name)
         self.bridge.kill()
         self.bridge.wait()
+        shutil.rmtree(self.sockets)
 
     def _ip(self, what: str) -> None:
         subprocess.run(["nsenter", f"--net=/proc/{self.bridge.pid}/ns/net", "sh", "-ec", f"ip {what}"], check=True)
@@ -119,6 +129,8 @@ class Fleet:
         """Start a machine, from its own disk if it was there before, and wait until its sshd answers."""
         machine = self.launch(name, kind)
         self.wait_for(machine)
+        if kind == "systemd":
+            machine.run(OWN_SETTINGS)
         return machine
 
     def launch(self, name: str, kind: str = "systemd") -> Machine:
@@ -159,7 +171,7 @@ class Fleet:
             "ansible_host": address,
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self.folder / "key"),
-            "ansible_ssh_common_args": f"-o UserKnownHostsFile={known}",
+            "ansible_ssh_common_args": f"-o UserKnownHostsFile={known} -o ControlPath={self.sockets}/%C",
             "ansible_python_interpreter": "/usr/bin/python3",
         }
 
@@ -169,6 +181,7 @@ class Fleet:
             return
         files = {
             "etc/hostname": f"{name}\n",
+            "etc/hosts": f"127.0.0.1 localhost {name}\n",
             "etc/machine-id": f"{os.urandom(16).hex()}\n",
             "etc/ssh/sshd_config.d/test.conf": SSHD,
             "root/.ssh/authorized_keys": (self.folder / "key.pub").read_text(),

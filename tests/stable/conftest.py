@@ -115,7 +115,7 @@ class Estate:
             **spec,
         }
         files = {
-            str(path.relative_to(self.blueprint)): digest(path.read_text())
+            str(path.relative_to(self.blueprint)): digest(path.read_bytes().hex())
             for path in sorted(self.blueprint.rglob("*"))
             if path.is_file()
         }

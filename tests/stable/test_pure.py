@@ -132,25 +132,6 @@ def test_a_failed_command_says_its_exit_code_and_output() -> None:
     assert message_of({"censored": "x", "changed": True}) == "its output is hidden by no_log"
 
 
-def test_what_a_task_manages_and_what_it_sets_each_time() -> None:
-    thing_of, merged = learns().thing_of, learns().merged
-    conf = thing_of("template", {"dest": "/etc/x", "mode": "0640", "content": "s"}, {"dest": "/etc/x", "checksum": "c"})
-    assert conf == {"path": "/etc/x", "scope": "whole", "enforced": ["mode", "type", "content", "size"]}
-    assert thing_of("copy", {"dest": "/srv/"}, {"dest": "/srv/"}) is None
-    assert thing_of("copy", {"dest": "/srv", "src": "folder"}, {"dest": "/srv", "changed": True}) is None
-    once = thing_of("copy", {"dest": "/etc/x", "force": False}, {"dest": "/etc/x", "checksum": "c"})
-    assert (once["scope"], once["enforced"]) == ("meta", ["type"])
-    assert thing_of("file", {"path": "/x", "state": "absent"}, {"path": "/x", "state": "absent"})["scope"] == "absent"
-    link = thing_of("file", {"path": "/x", "state": "link", "src": "/y"}, {"dest": "/x", "state": "link"})
-    assert link["enforced"] == ["type", "target"]
-    mode = thing_of("file", {"path": "/etc/x", "owner": "root"}, {"path": "/etc/x", "state": "file"})
-    assert merged(conf, mode)["scope"] == "whole"
-    assert merged(conf, mode)["enforced"] == ["content", "mode", "owner", "size", "type"]
-    gone = thing_of("file", {"path": "/etc/x", "state": "absent"}, {"path": "/etc/x", "state": "absent"})
-    assert merged(conf, gone) == gone
-    assert merged(gone, conf) == conf
-
-
 class Server(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200 if self.path == "/ok" else 503)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 from orchestrator.cli.views import text as t
+from orchestrator.cli.views.coverage import coverage_data, coverage_lines, coverages
 from orchestrator.cli.views.plan import difference_text, held_text, labels, plan_data
 from orchestrator.model.change import Action, Change, Plan, in_order
 from orchestrator.model.observation import Present
@@ -13,23 +17,48 @@ from orchestrator.model.observation import Present
 _MOST = 10
 
 
-def render(plan: Plan, output: str) -> str:
-    """A plan that has only what drifted or could not be seen, as `table`, `json` (the plan's shape) or `name`."""
+def render(plan: Plan, output: str, whole: Plan | None = None) -> str:
+    """A plan that has only what drifted or could not be seen, as `table`, `json` (the plan's shape) or `name`.
+
+    `whole` is the plan with all units: it tells what can be verified, and what comes and goes.
+    """
+    every = (whole or plan).changes
     if output == "json":
-        return json.dumps(plan_data(plan), ensure_ascii=False)
+        more = {"coverage": coverage_data(coverages(every)), "flapping": _flapping_data(every)}
+        return json.dumps(plan_data(plan) | more, ensure_ascii=False)
     if output == "name":
         return "\n".join(str(change.address) for change in in_order(plan.changes) if change.drift)
-    return drift_text(plan)
+    return drift_text(plan, every)
 
 
-def drift_text(plan: Plan) -> str:
+def drift_text(plan: Plan, every: Sequence[Change] = ()) -> str:
     """One line for each drifted unit and field, one for each cause why units could not be seen, and the sum."""
     changes = [change for change in in_order(plan.changes) if change.shown]
     names = labels(plan.changes)
     seen = [change for change in changes if change.action != Action.HOLD]
     heads = [(c.address.site, c.address.placement, str(c.address.mode), names[c.address]) for c in seen]
     lines = _aligned([(head, line) for c, head in zip(seen, heads, strict=True) for line in details(c)])
-    return "\n".join([*lines, *_unseen(changes), _sum(plan, changes)])
+    known = [*coverage_lines(coverages(every)), *_flapping_lines(every)]
+    return "\n".join([*lines, *_unseen(changes), *known, _sum(plan, changes)])
+
+
+def _flapping_lines(changes: Iterable[Change]) -> list[str]:
+    return [
+        t.clean(f"{change.address}: {one.path} came {one.times} times in the last {one.looks} looks; to leave it out: ")
+        + t.clean(f"configure.ignore: [{json.dumps(one.path, ensure_ascii=False)}]")
+        for change in changes
+        if isinstance(change.seen, Present)
+        for one in change.seen.flapping
+    ]
+
+
+def _flapping_data(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    return [
+        {"address": str(change.address), "path": one.path, "times": one.times, "looks": one.looks}
+        for change in changes
+        if isinstance(change.seen, Present)
+        for one in change.seen.flapping
+    ]
 
 
 def details(change: Change) -> list[str]:
@@ -40,16 +69,20 @@ def details(change: Change) -> list[str]:
         lines = [_drifted(change, i) for i in range(min(len(change.differences), _MOST))]
         if len(change.differences) > _MOST:
             lines.append(f"and {len(change.differences) - _MOST} more: -o json has them all")
-    coverage = change.seen.coverage if isinstance(change.seen, Present) else None
-    if coverage is not None and coverage.verified < coverage.total:
-        lines[0] += f" ({coverage.verified} of {t.counted(coverage.total, 'task')} verifiable)"
     return lines
 
 
 def _drifted(change: Change, index: int) -> str:
     """Drift reads from how it was left to how it is, the other way round than what a plan will do about it."""
     difference = change.differences[index]
-    return difference_text(replace(difference, old=difference.new, new=difference.old))
+    text = difference_text(replace(difference, old=difference.new, new=difference.old))
+    return f"{text}, {_since(*difference.since)}" if difference.since else text
+
+
+def _since(first: float, last: float) -> str:
+    """`since 2026-11-23 21:47`, or `since between … and …`, in local time."""
+    times = list(dict.fromkeys(f"{datetime.fromtimestamp(time):%Y-%m-%d %H:%M}" for time in (first, last)))
+    return f"since {times[0]}" if len(times) == 1 else f"since between {times[0]} and {times[1]}"
 
 
 def _aligned(rows: list[tuple[tuple[str, ...], str]]) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.cli.views import text as t
+from orchestrator.cli.views.history import time_text
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Action, Change, Plan, in_order
 from orchestrator.model.observation import Difference, Present, Unreachable
@@ -124,12 +125,14 @@ def _difference_data(difference: Difference) -> dict[str, Any]:
         "replace": difference.replace,
         "healed": difference.healed,
         "kept": difference.kept,
+        "since": [time_text(time) for time in difference.since] if difference.since else None,
     }
 
 
 def _serial(estate_id: str, changes: Sequence[Mapping[str, Any]]) -> str:
     """Names what the plan does: two plans with one serial do the same."""
-    what = json.dumps([estate_id, *changes], sort_keys=True, default=str).encode()
+    does = [{**change, "differences": [{**d, "since": None} for d in change["differences"]]} for change in changes]
+    what = json.dumps([estate_id, *does], sort_keys=True, default=str).encode()
     return hashlib.sha256(what).hexdigest()[:16]
 
 

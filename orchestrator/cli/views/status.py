@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.cli.views import text as t
+from orchestrator.cli.views.coverage import WorkloadCoverage, coverage_data, coverage_lines, coverages
 from orchestrator.cli.views.history import mark, time_text
 from orchestrator.model.address import Mode
 from orchestrator.model.change import Action, Change, Plan
@@ -42,6 +43,7 @@ class StatusRow:
     seen_at: float | None
     reachable: bool
     now: float
+    coverage: tuple[WorkloadCoverage, ...] = ()
 
 
 def rows(plan: Plan, last_runs: Mapping[str, RunRow], now: float) -> list[StatusRow]:
@@ -59,6 +61,7 @@ def rows(plan: Plan, last_runs: Mapping[str, RunRow], now: float) -> list[Status
             seen_at=_seen_at(changes),
             reachable=not all(isinstance(change.seen, Unreachable) for change in changes),
             now=now,
+            coverage=tuple(coverages(changes)),
         )
         for (site, placement), changes in sorted(places.items())
     ]
@@ -72,7 +75,8 @@ def render(found: Sequence[StatusRow], output: str, pins: Sequence[PinRow] = ())
         return "Nothing is placed anywhere: no placement picks a site."
     places = [f"{pin.site}  {pin.placement}" if pin.site else pin.placement for pin in pins]
     told = [t.clean(f"{place}  {pin.told}") for place, pin in zip(places, pins, strict=True)]
-    return "\n".join([t.table(_HEAD, [_cells(row) for row in found]), *told])
+    known = coverage_lines(one for row in found for one in row.coverage)
+    return "\n".join([t.table(_HEAD, [_cells(row) for row in found]), *told, *known])
 
 
 def _pin_data(pin: PinRow) -> dict[str, Any]:
@@ -81,7 +85,7 @@ def _pin_data(pin: PinRow) -> dict[str, Any]:
 
 
 def status_data(found: Sequence[StatusRow]) -> dict[str, Any]:
-    """`{"placements": [{"site", "placement", "stable", "agile", "last_run", "reachable", "seen"}]}`"""
+    """`{"placements": [{"site", "placement", "stable", "agile", "last_run", "reachable", "seen", "coverage"}]}`"""
     return {
         "placements": [
             {
@@ -92,6 +96,7 @@ def status_data(found: Sequence[StatusRow]) -> dict[str, Any]:
                 "last_run": {"run": row.last.run, "result": row.last.result} if row.last else None,
                 "reachable": row.reachable,
                 "seen": time_text(row.seen_at) if row.seen_at else None,
+                "coverage": coverage_data(row.coverage),
             }
             for row in found
         ]

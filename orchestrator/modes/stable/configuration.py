@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,23 @@ from orchestrator.model.outcome import Outcome, Progress, Report, Result
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Value, revealed
 from orchestrator.modes.stable import ready, requirements
+from orchestrator.modes.stable.drifting import difference_of, ignored, patterns_of
 from orchestrator.modes.stable.handlers import journal_of, journaled, pending_of, write_journal
-from orchestrator.modes.stable.looking import difference_of
 from orchestrator.modes.stable.place import Place
 from orchestrator.modes.stable.runs import Playbook, Ran
 from orchestrator.modes.stable.scrubbing import scrubber_for
-from orchestrator.modes.stable.verdicts import elsewhere, failed_outcome
+from orchestrator.modes.stable.verdicts import elsewhere, failed_outcome, named
 
 UNDO = ("host", "playbook", "remove", "label")
+_SHARED = ("playbook", "roles", "folder", "vars", "tags", "skipTags")  # what units of one run have in common
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What check mode told of one host: the tasks that would change something, with file:line; why it broke off."""
+
+    tasks: tuple[tuple[str, str], ...]
+    failed: str = ""
 
 
 @dataclass
@@ -70,9 +79,10 @@ class Configurations:
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         """Make the changes of one workload: its units, or its removals."""
         ups = [c for c in changes if c.unit is not None and c.action not in (Action.DELETE, Action.FORGET)]
-        for group in _alike(ups):
-            with self._place.held(str(change.unit.spec["host"]) for change in group if change.unit):
-                yield from self._converge(group, report)
+        of = {change.unit.address: change for change in ups if change.unit}
+        for group in alike([change.unit for change in ups if change.unit]):
+            with self._place.held(str(unit.spec["host"]) for unit in group):
+                yield from self._converge([of[unit.address] for unit in group], report)
 
     def _converge(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         token = secrets.token_hex(8)
@@ -130,36 +140,29 @@ class Configurations:
             if host in by_host:
                 report(Progress(by_host[host], task))
 
-        spec = jobs[0].unit.spec
-        folder = Path(str(spec["folder"]))
-        playbook = spec.get("playbook")
-        values = spec.get("vars") or {}
-        assert isinstance(values, Mapping)
-        site = self._place.site
         try:
-            needed = requirements.installed(site.root, folder, site.scrub)
+            playbook = playbook_of(self._place, jobs[0].unit.spec, [job.host for job in jobs])
         except DriverError as error:
-            return Ran(complaint=site.scrub(str(error)))
-        return self._place.runs.run(
-            Playbook(
-                cwd=folder,
-                path=folder / str(playbook) if playbook else None,
-                text="" if playbook else _playbook_of(spec.get("roles")),
-                inventory=self._place.inventory,
-                hosts="" if self._place.inventory else self._place.inventory_text(),
-                limit=self._place.limit_to(job.host for job in jobs),
-                vars=values,
-                roles=(folder / "roles", *needed.roles),
-                collections=needed.collections,
-                plugins=self._place.provider.plugins,
-                tags=_texts(spec, "tags"),
-                skip_tags=_texts(spec, "skipTags"),
-                carried={job.host: job.carried for job in jobs if job.carried},
-                journal=journal_of(self._place.site.scratch, token),
-                token=token,
-            ),
-            watch,
-        )
+            return Ran(complaint=self._place.site.scrub(str(error)))
+        carried = {job.host: job.carried for job in jobs if job.carried}
+        journal = journal_of(self._place.site.scratch, token)
+        return self._place.runs.run(replace(playbook, carried=carried, journal=journal, token=token), watch)
+
+    def check(self, units: Sequence[Unit]) -> dict[Address, Checked]:
+        """Ask Ansible's check mode what it would change; nothing is changed, no handler runs, nothing is kept."""
+        found = {}
+        for group in alike(units):
+            hosts = [str(unit.spec["host"]) for unit in group]
+            with self._place.held(hosts):
+                ran = self._place.runs.run(replace(playbook_of(self._place, group[0].spec, hosts), check=True))
+            for unit, host in zip(group, hosts, strict=True):
+                folder, label = str(unit.spec.get("folder") or ""), str(unit.spec.get("label") or "")
+                failed = failed_outcome(unit.address, host, ran, folder, label)
+                would = (ran.learnt.get(host) or {}).get("would") or []
+                tasks = tuple((str(one["task"]), named(str(one["where"]), folder, label)) for one in would)
+                why = f"{failed.task}: {failed.message}" if failed and failed.task else failed.message if failed else ""
+                found[unit.address] = Checked(tasks, why)
+        return found
 
     def _settle(self, jobs: Sequence[Job], ran: Ran, token: str, report: Report) -> Iterator[Outcome]:
         if not jobs:
@@ -178,7 +181,7 @@ class Configurations:
         failed = failed_outcome(job.address, job.host, ran, folder, label) if job.runs else None
         if failed is not None:
             if failed.result != Result.UNREACHABLE:
-                self._leave(job, token, None if pending is None else pending.get(job.host, []))
+                self._leave(job, token, None if pending is None else pending.get(job.host, []), ran)
             return failed
         values = {"ready": job.unit.spec.get("ready")}
         scrub = scrubber_for(values, self._place.site.scrub)
@@ -191,29 +194,36 @@ class Configurations:
         )
         log = ran.log(job.host) if job.runs else ""
         if why:
-            self._leave(job, token, [])
+            self._leave(job, token, [], ran)
             return Outcome(job.address, Result.FAILED, scrub(why), log=log)
         return self._commit(job, ran, ready.described(checks), log)
 
-    def _leave(self, job: Job, token: str, pending: list[str] | None) -> None:
-        """Write down on the host which handlers it still has to run; where it does not answer, the journal tells."""
+    def _leave(self, job: Job, token: str, pending: list[str] | None, ran: Ran) -> None:
+        """Write down on the host which handlers it still has to run, and take down what the run has managed so far.
+
+        Where it does not answer, the journal tells.
+        """
         intent = {"stamp": job.stamp, "undo": job.undo, "token": token, "pending": pending}
-        answer = self._place.ask({job.host: {"do": "begin", "intent": intent}})[job.host]
+        things = (ran.learnt.get(job.host) or {}).get("things") or []
+        ask = {"do": "begin", "intent": intent, "things": things, "before": job.before}
+        answer = self._place.ask({job.host: ask})[job.host]
         job.unwritten = isinstance(answer, Unreachable)
 
     def _commit(self, job: Job, ran: Ran, message: str, log: str) -> Outcome:
         learnt = ran.learnt.get(job.host) or {"things": [], "verified": 0, "total": 0, "unverified": []}
-        coverage = {key: learnt[key] for key in ("verified", "total", "unverified")}
-        slot = {"stamp": job.stamp, "undo": job.undo, "coverage": coverage, "things": learnt["things"]}
+        counted = {key: learnt[key] for key in ("verified", "total", "unverified")}
+        slot = {"stamp": job.stamp, "undo": job.undo, "coverage": counted, "things": learnt["things"]}
         ask = {"do": "commit", "slot": slot, "key": secrets.token_hex(32), "before": job.before}
         answer = self._place.ask({job.host: ask}, fresh=True)[job.host]
         if isinstance(answer, Unreachable):
             return Outcome(job.address, Result.UNREACHABLE, f"applied, not stamped: {answer.why}", log=log)
-        for one in map(difference_of, answer["unmended"]):
+        patterns = patterns_of(job.unit.spec)
+        for one in (difference_of(told) for told in answer["unmended"] if not ignored(told, patterns)):
             still = f"no task mends {one.path}: {one.new} → {one.old}"
             message = f"{message}; {still}" if message else still
         for note in elsewhere(ran):
             message = f"{message}; {note}" if message else note
+        coverage = answer["coverage"]
         return Outcome(
             job.address,
             Result.DONE,
@@ -228,17 +238,36 @@ class Configurations:
         return [answer.why] * len(commands) if isinstance(answer, Unreachable) else list(answer["failed"])
 
 
-def _alike(changes: Sequence[Change]) -> list[list[Change]]:
-    """The changes that one run can make: the same playbook with the same variables."""
-    groups: dict[str, list[Change]] = {}
-    for change in changes:
-        assert change.unit is not None
-        spec = change.unit.spec
-        what: dict[str, Value] = {
-            key: spec.get(key) for key in ("playbook", "roles", "folder", "vars", "tags", "skipTags")
-        }
-        groups.setdefault(json.dumps(revealed(what), sort_keys=True), []).append(change)
+def alike(units: Sequence[Unit]) -> list[list[Unit]]:
+    """The units that one run can do: the same playbook with the same variables."""
+    groups: dict[str, list[Unit]] = {}
+    for unit in units:
+        what: dict[str, Value] = {key: unit.spec.get(key) for key in _SHARED}
+        groups.setdefault(json.dumps(revealed(what), sort_keys=True), []).append(unit)
     return list(groups.values())
+
+
+def playbook_of(place: Place, spec: Mapping[str, Value], hosts: Sequence[str]) -> Playbook:
+    """What is run for these hosts of a workload. Raises DriverError where what it requires cannot be had."""
+    folder = Path(str(spec["folder"]))
+    playbook = spec.get("playbook")
+    values = spec.get("vars") or {}
+    assert isinstance(values, Mapping)
+    needed = requirements.installed(place.site.root, folder, place.site.scrub)
+    return Playbook(
+        cwd=folder,
+        path=folder / str(playbook) if playbook else None,
+        text="" if playbook else _playbook_of(spec.get("roles")),
+        inventory=place.inventory,
+        hosts="" if place.inventory else place.inventory_text(),
+        limit=place.limit_to(hosts),
+        vars=values,
+        roles=(folder / "roles", *needed.roles),
+        collections=needed.collections,
+        plugins=place.provider.plugins,
+        tags=_texts(spec, "tags"),
+        skip_tags=_texts(spec, "skipTags"),
+    )
 
 
 def _texts(spec: Mapping[str, Value], key: str) -> tuple[str, ...]:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from orchestrator.errors import DriverError
-from orchestrator.model.address import MACHINE
+from orchestrator.model.address import MACHINE, Address
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Observed, Tally
 from orchestrator.model.outcome import Lease, Outcome, Report
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
 from orchestrator.modes.stable import leases, looking
-from orchestrator.modes.stable.configuration import Configurations
+from orchestrator.modes.stable.configuration import Checked, Configurations
 from orchestrator.modes.stable.machines import Machines
 from orchestrator.modes.stable.place import Place
 from orchestrator.modes.stable.provider_runs import ProviderRuns
@@ -75,6 +75,10 @@ class StableDriver:
     def why_no_snapshots(self) -> str:
         """Which provider cannot take them."""
         return self._snapshots.why_not()
+
+    def check(self, units: Sequence[Unit]) -> dict[Address, Checked]:
+        """What Ansible's check mode would change of these configurations; slow, and changes nothing."""
+        return self._configurations.check(units)
 
     def snapshot(self, changes: Sequence[Change], name: str) -> Iterator[Outcome]:
         """Keep the machines that these changes are made on, as they are now; one that has this snapshot keeps it.

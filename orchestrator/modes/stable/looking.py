@@ -13,7 +13,6 @@ from orchestrator.model.address import CONFIGURATION, MACHINE, Address
 from orchestrator.model.observation import (
     Absent,
     Coverage,
-    Difference,
     Observation,
     Observed,
     Present,
@@ -23,6 +22,7 @@ from orchestrator.model.observation import (
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.modes.stable import ready
+from orchestrator.modes.stable.drifting import Looks, difference_of, ignored, path_of, patterns_of
 from orchestrator.modes.stable.handlers import pending_of, shown
 from orchestrator.modes.stable.machine_sizes import differences_of
 from orchestrator.modes.stable.machines import Machines, name_of
@@ -45,6 +45,7 @@ class Look:
         self.told: Mapping[str, Told] | None = None
         self.untold = ""
         self.now = time.time()
+        self.looks = Looks(place.site.scratch)
 
     def ask(self, hosts: set[str]) -> None:
         """Probe hosts that have not been probed yet."""
@@ -98,6 +99,7 @@ def look(place: Place, machines: Machines, units: Sequence[Unit], known: Sequenc
         found[unit.address] = replace(observed, seen_at=seen.now)
     found |= _reachable_ready(seen, found)
     strays = _strays(seen)
+    seen.looks.save()
     for record in known:
         if record.address not in found:
             found[record.address] = strays.get(record.address) or replace(_gone(seen, record), seen_at=seen.now)
@@ -214,7 +216,7 @@ def _configuration(seen: Look, unit: Unit) -> Present | Absent | Unreachable:
     slot = seen.slot_for(unit, host)
     pending = shown(pending_of(seen.intent(unit.address, host), host, seen.place.site.scratch))
     if slot is not None:
-        return replace(_stamped(seen, slot), pending=pending)
+        return replace(_stamped(seen, slot, patterns_of(unit.spec)), pending=pending)
     if pending:
         return Present(None, pending=pending)
     foreign = seen.foreign(unit, host)
@@ -230,29 +232,29 @@ def _without_answer(seen: Look, host: str) -> Absent | Unreachable:
     return Absent() if seen.place.provider.provisions else unreachable(f"{host} is not in the inventory")
 
 
-def _stamped(seen: Look, slot: Mapping[str, Any]) -> Present:
-    """What a configuration's slot tells. Facts: what it takes to undo it."""
+def _stamped(seen: Look, slot: Mapping[str, Any], patterns: Sequence[str] = ()) -> Present:
+    """What a configuration's slot tells, but for what is declared away. Facts: what it takes to undo it."""
     scrub = seen.place.site.scrub
     coverage = slot.get("coverage")
     because = scrub(str(slot.get("because") or ""))
+    found = [one for one in slot["differences"] if not ignored(one, patterns)]
+    address = str(slot["stamp"]["address"])
+    seen.looks.add(address, [scrub(path_of(one)) for one in found], seen.now)
+    differences = []
+    for one in found:
+        difference = difference_of(one, scrub)
+        since = seen.looks.since(address, difference.path, float(one["since"]))
+        differences.append(replace(difference, since=since))
     return Present(
         Stamp.from_data(slot["stamp"]),
         ready=not because,
         because=because,
-        differences=tuple(difference_of({**one, "path": scrub(str(one["path"]))}) for one in slot["differences"]),
+        differences=tuple(differences),
+        flapping=seen.looks.flapping(address),
         facts=dict(slot.get("undo") or {}),
         coverage=Coverage(coverage["verified"], coverage["total"], tuple(coverage["unverified"])) if coverage else None,
         seen_at=seen.now,
     )
-
-
-def difference_of(one: Mapping[str, Any]) -> Difference:
-    """A difference that the probe has found, for a person: hashes are cut short."""
-    path, aspect, old, new = str(one["path"]), str(one["aspect"]), one["old"], one["new"]
-    if aspect == "type":
-        return Difference(path, old=old, new=new)
-    short = 8 if aspect == "content" else None
-    return Difference(f"{path} {aspect}", old=old and str(old)[:short], new=new and str(new)[:short])
 
 
 def _reachable_ready(seen: Look, found: Mapping[Address, Observation]) -> dict[Address, Present]:

@@ -4,36 +4,31 @@ Its text is sent to the host's Python (3.6 or later, standard library only) on s
 nothing is installed. Everything is kept in one folder per estate, readable by root alone:
 
     /var/lib/orchestrator/ESTATE/           (~/.local/state/orchestrator/ESTATE/ where we are not root)
-        HASH.json         the slot of one address: {"stamp", "undo", "coverage", "key", "things"}
+        HASH.json         the slot of one address: {"stamp", "undo", "coverage", "key", "things"}, see probe_things.py
         HASH.intent.json  an address that is being applied, or was when something died:
                           {"stamp", "undo", "token", "pending"}
         lease.json        who applies to this site
 
-A thing is {"path", "scope", "enforced", "values"}: a file as Ansible left it. `scope` is whole (content too), meta (not
-the content) or absent; `enforced` names the aspects that a task sets each time; contents are kept as an HMAC under the
-slot's key.
+The parts of the probe are sent as one program (probe_text.py).
 """
 # pathlib is not used here: it doubles the start of Python on a small host.
-# ruff: noqa: PTH103, PTH105, PTH108, PTH111, PTH112, PTH113, PTH115, PTH116, PTH118, PTH120, PTH208
+# ruff: noqa: PTH103, PTH105, PTH108, PTH111, PTH112, PTH118, PTH120, PTH208
 
 import contextlib
-import errno
 import fcntl
-import grp
 import hashlib
-import hmac
 import json
 import os
-import pwd
 import signal
-import stat
 import subprocess
 import sys
 import time
 from typing import Any
 
+from orchestrator.modes.stable.probe_system import Host
+from orchestrator.modes.stable.probe_things import differences, fingerprint, lessened
+
 BEGIN, END = "<<orchestrator:", ":orchestrator>>"
-LARGEST = 64 * 1024 * 1024  # bytes whose content is read; of larger files the size is compared
 COMMANDS_S = 5.0
 
 
@@ -80,61 +75,6 @@ def drop(path: str) -> None:
         os.unlink(path)
 
 
-def name_of(number: int, look_up: Any) -> str:
-    """A user's or a group's name, or its number where it has none."""
-    try:
-        return str(look_up(number)[0])
-    except KeyError:
-        return str(number)
-
-
-def content_of(path: str, size: int, key: str) -> "dict[str, str]":
-    """The aspect that stands for a regular file's content."""
-    if size > LARGEST:
-        return {"size": str(size)}
-    mac = hmac.new(key.encode(), digestmod=hashlib.sha256)
-    try:
-        with open(path, "rb") as file:
-            for chunk in iter(lambda: file.read(1 << 20), b""):
-                mac.update(chunk)
-    except OSError as error:
-        return {"content": f"unreadable ({error.strerror})"}
-    return {"content": mac.hexdigest()}
-
-
-def fingerprint(path: str, scope: str, key: str) -> "dict[str, str]":
-    """A path's aspects as they are: type, mode, owner, group, and target or content."""
-    try:
-        info = os.lstat(path)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return {"type": "absent"}
-        return {"type": f"unreadable ({error.strerror})"}
-    kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "link"))
-    kind = next((name for test, name in kinds if test(info.st_mode)), "special")
-    found = {"type": kind, "owner": name_of(info.st_uid, pwd.getpwuid), "group": name_of(info.st_gid, grp.getgrgid)}
-    if kind == "link":
-        found["target"] = os.readlink(path)
-    else:
-        found["mode"] = f"{stat.S_IMODE(info.st_mode):04o}"
-    if scope == "whole" and os.path.isfile(path):
-        found.update(content_of(path, os.stat(path).st_size, key))
-    return found
-
-
-def differences(thing: "dict[str, Any]", key: str) -> "list[dict[str, Any]]":
-    """What is not as a thing was left: [{"path", "aspect", "old": as it is, "new": as it was left}]."""
-    left = thing["values"]
-    now = fingerprint(thing["path"], thing["scope"], key)
-    if now["type"] != left["type"]:
-        return [{"path": thing["path"], "aspect": "type", "old": now["type"], "new": left["type"]}]
-    return [
-        {"path": thing["path"], "aspect": aspect, "old": now.get(aspect), "new": left[aspect]}
-        for aspect in sorted(left)
-        if now.get(aspect) != left[aspect]
-    ]
-
-
 def run_commands(commands: "list[str]", seconds: float) -> "list[str]":
     """Run shell commands side by side; why each did not succeed, as ``command `x`: why``, empty for those that did."""
     started = []
@@ -175,15 +115,14 @@ def look(request: "dict[str, Any]") -> "dict[str, Any]":
     `commands` maps an address to readiness commands; they are run where the address is stamped.
     """
     folder = folder_of(request)
-    slots, intents = [], []
+    kept = []  # type: list[dict[str, Any]]
+    intents = []  # type: list[dict[str, Any]]
     for name in sorted(names_in(folder)):
         data = read(os.path.join(folder, name))
-        if not isinstance(data, dict) or "stamp" not in data:
-            continue
-        if name.endswith(".intent.json"):
-            intents.append(data)
-        else:
-            slots.append(slot_seen(data, request.get("commands") or {}))
+        if isinstance(data, dict) and "stamp" in data:
+            (intents if name.endswith(".intent.json") else kept).append(data)
+    host = Host([thing for data in kept for thing in data["things"]])
+    slots = [slot_seen(data, request.get("commands") or {}, host) for data in kept]
     return {"slots": slots, "intents": intents, "others": other_stamps(folder)}
 
 
@@ -195,9 +134,9 @@ def names_in(folder: str) -> "list[str]":
         return []
 
 
-def slot_seen(data: "dict[str, Any]", commands: "dict[str, list[str]]") -> "dict[str, Any]":
+def slot_seen(data: "dict[str, Any]", commands: "dict[str, list[str]]", host: Host) -> "dict[str, Any]":
     """A slot as it is told: without key and things, but with what differs and why it is not ready."""
-    found = [d for thing in data.get("things", ()) for d in differences(thing, data.get("key", ""))]
+    found = [d for thing in data["things"] for d in differences(thing, data["key"], host)]
     told = {name: data.get(name) for name in ("stamp", "undo", "coverage")}
     failed = run_commands(commands.get(data["stamp"]["address"], []), COMMANDS_S)
     return dict(told, differences=found, because=next((why for why in failed if why), ""))
@@ -216,37 +155,41 @@ def other_stamps(folder: str) -> "list[Any]":
 
 
 def begin(request: "dict[str, Any]") -> "dict[str, Any]":
-    """Look, and then write down that an address is being applied (or what is left to do after it failed)."""
+    """Look, and then write down that an address is being applied (or what is left to do after it failed).
+
+    `things` are those that a failed run has managed: the slot that is there takes them as they are now, so that what we
+    have changed ourselves is not told as drift; its stamp stays.
+    """
     seen = look(request)
-    intent = request["intent"]
-    write(path_of(folder_of(request), intent["stamp"]["address"], ".intent.json"), intent)
+    intent, folder = request["intent"], folder_of(request)
+    path = path_of(folder, intent["stamp"]["address"], ".json")
+    slot = read(path)
+    if slot and request.get("things"):
+        new = {thing["label"]: thing for thing in request["things"]}
+        fingerprint(list(new.values()), slot["key"], request.get("before") or ())
+        things = [thing for thing in slot["things"] if thing["label"] not in new]
+        write(path, dict(slot, things=things + list(new.values())))
+    write(path_of(folder, intent["stamp"]["address"], ".intent.json"), intent)
     return seen
 
 
 def commit(request: "dict[str, Any]") -> "dict[str, Any]":
-    """Stamp an address: keep its slot with fresh fingerprints, end its intent; tell what nobody has mended.
+    """Stamp an address: keep its slot with fresh fingerprints, end its intent -> what nobody has mended, and coverage.
 
-    A difference from before this apply that is still there, in an aspect that no task sets, stays one: the fingerprint
-    that is kept is the old one. `before` is what `begin` has found: [{"path", "aspect", "old", "new"}].
+    `before` is what `begin` has found.
     """
     folder, slot = folder_of(request), request["slot"]
     address, identity = slot["stamp"]["address"], slot["stamp"]["identity"]
     before = read(path_of(folder, address, ".json")) or {}
     key = before.get("key") or request["key"]
-    was = {(d["path"], d["aspect"]): d for d in request.get("before") or ()}
-    unmended = []
-    for thing in slot["things"]:
-        thing["values"] = fingerprint(thing["path"], thing["scope"], key)
-        for aspect in sorted(set(thing["values"]) - set(thing["enforced"])):
-            difference = was.get((thing["path"], aspect))
-            if difference and difference["old"] == thing["values"][aspect]:
-                thing["values"][aspect] = difference["new"]
-                unmended.append(difference)
-    write(path_of(folder, address, ".json"), dict(slot, key=key))
+    unmended, unsure = fingerprint(slot["things"], key, request.get("before") or ())
+    things = [thing for thing in slot["things"] if thing not in unsure]
+    slot = dict(slot, key=key, things=things, coverage=lessened(slot["coverage"], unsure))
+    write(path_of(folder, address, ".json"), slot)
     drop(path_of(folder, address, ".intent.json"))
     if identity:
         drop_others(folder, address, identity)
-    return {"unmended": unmended}
+    return {"unmended": unmended, "coverage": slot["coverage"]}
 
 
 def drop_others(folder: str, address: str, identity: str) -> None:

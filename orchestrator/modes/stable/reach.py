@@ -37,10 +37,10 @@ from ansible.template import Templar
 from ansible.utils.display import Display
 from ansible.vars.manager import VariableManager
 
-from orchestrator.modes.stable import direct, probe
+from orchestrator.modes.stable import direct, probe, probe_text
 from orchestrator.modes.stable.ssh_settings import Settings
 
-PROBE = Path(probe.__file__).read_text()
+PROBE = probe_text.text()
 # The host variable that moves the stamps of a host to another folder than /var/lib/orchestrator.
 STATE_FOLDER = "orchestrator_state_folder"
 # The host variable that says whether the probe may go without Ansible's ssh plugin; it may.

@@ -156,6 +156,8 @@ def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
     for option in ("tags", "skip_tags"):
         if order[option]:
             cmdline += f" --{option.replace('_', '-')} {shlex.quote(','.join(order[option]))}"
+    if order["check"]:
+        cmdline += " --check"
     if order["limit"]:
         (folder / "limit").write_text("\n".join(order["limit"]) + "\n")
         cmdline += f" --limit @{folder / 'limit'}"

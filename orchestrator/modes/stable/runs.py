@@ -36,6 +36,7 @@ class Playbook:
     tags       the only tasks that run; skip_tags those that do not
     carried    handlers that an earlier run could not run: host -> their names
     journal    where the handlers that have not run are written, under `token`
+    check      Ansible's check mode: nothing is changed, no handler runs
     """
 
     cwd: Path
@@ -53,6 +54,7 @@ class Playbook:
     carried: Mapping[str, Sequence[str]] = field(default_factory=dict)
     journal: Path | None = None
     token: str = ""
+    check: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,7 @@ def _order(playbook: Playbook, folder: Path, vault: str) -> dict[str, Any]:
         "playbook": str(playbook.path) if playbook.path else None,
         "inventory": str(playbook.inventory) if playbook.inventory else None,
         "limit": list(playbook.limit),
+        "check": playbook.check,
         "forks": max(1, min(MOST_FORKS, len(playbook.limit))),
         "roles": [str(path) for path in playbook.roles],
         "collections": [str(path) for path in playbook.collections],

@@ -18,9 +18,9 @@ def failed_outcome(address: Address, host: str, ran: Ran, folder: str, label: st
     log = ran.log(host)
     blamed = CONTROLLER if CONTROLLER in ran.failed and host not in ran.failed | ran.unreachable else host
     failure = ran.failures.get(blamed, Failure())
-    where = _named(failure.where, folder, label)
+    where = named(failure.where, folder, label)
     if ran.refused is not None:
-        place = _named(ran.refused.where, folder, label)
+        place = named(ran.refused.where, folder, label)
         return Outcome(address, Result.FAILED, ran.refused.message, ran.refused.task, place, log)
     if host in ran.unreachable:
         message = advised(failure.message.splitlines()[-1]) if failure.message else "did not answer"
@@ -30,10 +30,10 @@ def failed_outcome(address: Address, host: str, ran: Ran, folder: str, label: st
         return Outcome(address, Result.FAILED, advised(f"{action}{failure.message}"), failure.task, where, log)
     if not ran.ended:
         result = Result.INTERRUPTED if ran.interrupted else Result.FAILED
-        return Outcome(address, result, advised(_named(ran.complaint, folder, label)), failure.task, where, log)
+        return Outcome(address, result, advised(named(ran.complaint, folder, label)), failure.task, where, log)
     nowhere = [play for play in ran.unmatched if not play["anywhere"]]
     if nowhere:
-        place = _named(str(nowhere[0]["path"]), folder, label)
+        place = named(str(nowhere[0]["path"]), folder, label)
         message = f"play `{nowhere[0]['play']}` matches no host of the inventory; check its `hosts:`"
         return Outcome(address, Result.FAILED, message, where=place, log=log)
     if host in ran.stopped or ran.unstarted or (ran.failed | ran.unreachable and host not in ran.processed):
@@ -52,9 +52,9 @@ def elsewhere(ran: Ran) -> list[str]:
 
 
 def _where(ran: Ran, folder: str, label: str) -> str:
-    return _named(str(ran.unmatched[0]["path"]), folder, label) if ran.unmatched else ""
+    return named(str(ran.unmatched[0]["path"]), folder, label) if ran.unmatched else ""
 
 
-def _named(text: str, folder: str, label: str) -> str:
+def named(text: str, folder: str, label: str) -> str:
     """Paths of the blueprint as a person calls them."""
     return text.replace(f"{folder.rstrip('/')}/", f"{label.rstrip('/')}/" if label else "") if folder else text

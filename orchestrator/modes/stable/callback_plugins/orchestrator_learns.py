@@ -1,7 +1,7 @@
 """What a playbook run teaches us, learnt inside ansible-playbook beside ansible-runner's own callback plugin.
 
-- The files that copy, template and file tasks manage, so that the probe can fingerprint them. Task arguments hold
-  secrets: only the keys in `KEYS` are ever looked at, and only paths, names and aspects leave this file.
+- What tasks manage, so that the probe can fingerprint it (see the package `learning`); in check mode instead: which
+  tasks would change something.
 - The handlers that were notified and have not run. They are written down at every step, before the task that may notify
   them starts, so that whatever kills the run, the next one knows; those of an earlier run are notified again.
 - Plays whose hosts match nothing in the whole inventory, and hosts that were dropped from a play because another host
@@ -18,15 +18,20 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ansible import context
+from ansible.errors import AnsibleError
 from ansible.playbook.block import Block
 from ansible.playbook.handler import Handler
 from ansible.plugins.callback import CallbackBase
 from ansible.template import Templar, trust_as_template
+
+from orchestrator.modes.stable import learning
 
 DOCUMENTATION = """
 name: orchestrator_learns
@@ -35,64 +40,13 @@ short_description: learns what a run manages
 description: [Used by orchestrator alone.]
 """
 
-KEYS = ("path", "dest", "name", "state", "mode", "owner", "group", "force")
 ALL = "*"  # the handlers of an interrupted run of which only this much is known
 PR_SET_PDEATHSIG = 1
-
-# Tasks that leave nothing behind that could be verified.
-NEUTRAL = frozenset(
-    (
-        *(
-            "add_host",
-            "assert",
-            "debug",
-            "fail",
-            "fetch",
-            "find",
-            "gather_facts",
-            "getent",
-            "group_by",
-            "meta",
-            "pause",
-        ),
-        *("import_playbook", "import_role", "import_tasks", "include_role", "include_tasks", "include_vars", "ping"),
-        *("package_facts", "service_facts", "set_fact", "set_stats", "setup", "slurp", "stat"),
-        *("validate_argument_spec", "wait_for", "wait_for_connection"),
-    )
-)
 
 
 def die_with_parent(number: int) -> None:
     """Ask the kernel for a signal when the process that started this one ends."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
-
-
-def thing_of(action: str, args: dict[str, Any], result: dict[str, Any]) -> dict[str, Any] | None:
-    """The file that a task manages, as the probe wants it; None where it cannot be verified."""
-    told = {key: args.get(key) for key in KEYS}
-    path = result.get("path") or result.get("dest") or told["path"] or told["dest"] or told["name"]
-    if not isinstance(path, str) or not path.startswith("/") or path.endswith("/"):
-        return None
-    enforced = [aspect for aspect in ("mode", "owner", "group") if told[aspect] not in (None, "preserve")]
-    if action == "file":
-        state = result.get("state") or told["state"] or "file"
-        if state == "absent":
-            return {"path": path, "scope": "absent", "enforced": ["type"]}
-        by_state = {"directory": ["type"], "link": ["type", "target"], "hard": ["type"]}
-        return {"path": path, "scope": "meta", "enforced": enforced + by_state.get(state, [])}
-    if action == "copy" and "checksum" not in result and "state" not in result and "censored" not in result:
-        return None  # a whole folder: which files it holds is not told
-    if told["force"] in (False, "no", "false"):
-        return {"path": path, "scope": "meta", "enforced": [*enforced, "type"]}
-    return {"path": path, "scope": "whole", "enforced": [*enforced, "type", "content", "size"]}
-
-
-def merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    """Two tasks on one path: the last one says whether it is there; content beats what lies around it."""
-    if old is None or "absent" in (old["scope"], new["scope"]):
-        return new
-    scope = "whole" if "whole" in (old["scope"], new["scope"]) else "meta"
-    return {"path": new["path"], "scope": scope, "enforced": sorted({*old["enforced"], *new["enforced"]})}
 
 
 def unknown_handler(play: Any) -> dict[str, str] | None:
@@ -194,8 +148,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
         self.plays: list[Any] = []
         self.unmatched: list[dict[str, Any]] = []
         self.unstarted: list[str] = []
+        self.key = secrets.token_hex(32)
         self.things: dict[str, dict[str, dict[str, Any]]] = {}
         self.tasks: dict[str, dict[str, dict[str, Any]]] = {}
+        self.would: dict[str, list[dict[str, str]]] = {}
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         self.unstarted = [play.get_path() for play in playbook.get_plays()]
@@ -249,6 +205,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
                 "verified": sum(1 for task in counted if task["verified"]),
                 "total": len(counted),
                 "unverified": sorted({task["name"] for task in counted if not task["verified"]}),
+                "would": self.would.get(host, []),
             }
         dropped = sorted({str(host) for play in self.plays for host in play._removed_hosts})
         told = {"hosts": hosts, "unmatched": self.unmatched, "stopped": dropped, "unstarted": self.unstarted}
@@ -268,28 +225,45 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
         known = self.tasks.setdefault(host, {})
         if not item and task._uuid in known:
             return  # the sum of a loop's items
-        action = str(task.resolved_action or task.action).split(".")
-        verified: bool | None = None
-        if not self._leaves_nothing(fields, task, action[-1]):
-            ours = action[:2] in (["ansible", "builtin"], ["ansible", "legacy"]) or len(action) == 1
-            managing = ours and action[-1] in ("copy", "template", "file")
-            thing = thing_of(action[-1], dict(fields.get("args") or {}), dict(result.result)) if managing else None
-            if thing is not None:
-                things = self.things.setdefault(host, {})
-                things[thing["path"]] = merged(things.get(thing["path"]), thing)
-            verified = thing is not None and known.get(task._uuid, {}).get("verified") is not False
-        known[task._uuid] = {"name": str(task.get_name()), "verified": verified}
+        before = known.get(task._uuid, {"verified": None, "number": 0})
+        name, action = str(task.get_name()), str(task.resolved_action or task.action)
+        told, number = dict(result.result), before["number"] + 1
+        if context.CLIARGS.get("check"):
+            if told.get("changed") and not isinstance(task, Handler):
+                self.would.setdefault(host, []).append({"task": name, "where": str(task.get_path())})
+            things: list[dict[str, Any]] | None = []
+        elif self._leaves_nothing(fields, task, action, host):
+            things = []
+        else:
+            one = learning.Task(name, number, self.key, self._user(fields), lambda path: self._local(task, path))
+            things = learning.learn(action, dict(fields.get("args") or {}), told, one)
+        for thing in things or ():
+            kept = self.things.setdefault(host, {})
+            kept[thing["label"]] = learning.merged(kept.get(thing["label"]), thing)
+        verified = None if things == [] else things is not None
+        if verified is None or before["verified"] is False:
+            verified = before["verified"]
+        known[task._uuid] = {"name": name, "verified": verified, "number": number}
 
     @staticmethod
-    def _leaves_nothing(fields: dict[str, Any], task: Any, action: str) -> bool:
-        return bool(
-            action in NEUTRAL
-            or action.endswith(("_info", "_facts"))
-            or isinstance(task, Handler)
-            or fields.get("delegate_to")
-            or fields.get("check_mode")
-            or fields.get("changed_when") in ([False], False)
-        )
+    def _leaves_nothing(fields: dict[str, Any], task: Any, action: str, host: str) -> bool:
+        unchanged = fields.get("changed_when") in ([False], False) and not learning.manages(action)
+        elsewhere = fields.get("delegate_to") not in (None, host)
+        return bool(unchanged or elsewhere or isinstance(task, Handler) or fields.get("check_mode"))
+
+    @staticmethod
+    def _user(fields: dict[str, Any]) -> str:
+        """The user that a task becomes, where that is not the one of the whole host."""
+        return str(fields["become_user"]) if fields.get("become") and fields.get("become_user") else ""
+
+    @staticmethod
+    def _local(task: Any, path: str) -> Path | None:
+        """A file on this computer, found as its task finds it."""
+        try:
+            found = task.get_loader().path_dwim_relative_stack(task.get_search_path(), "files", path.rstrip("/"))
+        except AnsibleError:
+            return None
+        return Path(found) if found else None
 
     @staticmethod
     def _fields(result: Any) -> dict[str, Any]:
