@@ -207,6 +207,7 @@ def test_an_autoscaler_in_another_workload_has_the_replicas_to_itself(estate: Es
     estate.converge([unit(deployment("scaler", replicas=2))])
     (scaler,) = (unit(m, workload="scaling") for m in manifests(SCALER))
     estate.kubectl("-n", "scaler", "scale", "deployment", "web", "--replicas=4")  # as the autoscaler would
+    estate.kubectl("-n", "scaler", "rollout", "status", "deployment/web")
     one = unit(deployment("scaler", replicas=2))
     assert set(estate.actions([one])) == {"Deployment.apps/scaler/web"}
     assert set(estate.actions([one, scaler])) == {"HorizontalPodAutoscaler.autoscaling/scaler/web"}
