@@ -42,13 +42,14 @@ SCOPES = [
 
 @st.composite
 def units(draw: st.DrawFn) -> list[Unit]:
-    """Some of the places, each needing some earlier ones of its site."""
+    """Some of the places, each needing some earlier ones of its site, and a configuration its machine."""
     chosen = draw(st.lists(st.sampled_from(PLACES), unique=True, max_size=10))
     chosen.sort(key=PLACES.index)
     made: list[Unit] = []
     for index, text in enumerate(chosen):
         earlier = [one for one in chosen[:index] if one[0] == text[0]]
         needs = draw(st.lists(st.sampled_from(earlier), unique=True, max_size=2)) if earlier else []
+        needs += [one for one in earlier if one == text.replace("/configuration/", "/machine/") and one not in needs]
         value: Any = draw(st.sampled_from([1, 2, Secret("s3cret"), None]))
         if value is None and needs:
             value = Unknown("string", frozenset({needs[0]}))
