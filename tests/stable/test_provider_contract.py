@@ -219,3 +219,47 @@ def test_a_machine_whose_making_was_cut_is_found_again_and_never_made_twice(benc
     (outcome,) = go(driver, changes([unit], seen, Action.WAIT)).values()
     assert outcome.result == Result.DONE, outcome.message
     assert bench.names() == ["here-shop-db-0"]
+
+
+@LONG
+@pytest.mark.parametrize("bench", ["ec2"], indirect=True)
+def test_a_kept_disk_goes_to_the_next_machine_and_nobody_elses_volume_does(bench: Ec2Bench) -> None:
+    tags = [{"ResourceType": "volume", "Tags": [{"Key": "Name", "Value": "here-shop-db-0-data"}]}]
+    volume = {"AvailabilityZone": "eu-central-1a", "Size": 1, "TagSpecifications": tags}
+    foreign = bench.call("create_volume", **volume)["VolumeId"]
+    unit = bench.machine("db-0", disks={"data": {"size": "1Gi", "keep": True}})
+    driver = bench.driver()
+    (outcome,) = go(driver, changes([unit], driver.observe([unit], []), Action.CREATE)).values()
+    assert outcome.result == Result.FAILED
+    assert f"{foreign}: is there under the name of a disk" in outcome.message
+    assert not attached(bench, foreign)
+
+    bench.call("delete_volume", VolumeId=foreign)
+    driver = bench.driver()
+    seen = driver.observe([unit], [])
+    (outcome,) = go(driver, changes([unit], seen, Action.UPDATE)).values()
+    assert outcome.result == Result.DONE, outcome
+    (disk,) = kept(bench)
+    assert attached(bench, disk)
+
+    driver = bench.driver()
+    known = records([unit], {unit.address.name: outcome})
+    seen = driver.observe([unit], known)
+    (outcome,) = go(driver, changes([unit], seen, Action.DELETE)).values()
+    assert outcome.result == Result.DONE, outcome
+    assert (kept(bench), attached(bench, disk)) == ([disk], False)
+    driver = bench.driver()
+    (outcome,) = go(driver, changes([unit], driver.observe([unit], []), Action.CREATE)).values()
+    assert outcome.result == Result.DONE, outcome
+    assert (kept(bench), attached(bench, disk)) == ([disk], True)
+
+
+def attached(bench: Ec2Bench, volume: str) -> bool:
+    (found,) = bench.call("describe_volumes", VolumeIds=[volume])["Volumes"]
+    return bool(found["Attachments"])
+
+
+def kept(bench: Ec2Bench) -> list[str]:
+    """The volumes that bear the disk's name."""
+    names = [{"Name": "tag:Name", "Values": ["here-shop-db-0-data"]}]
+    return [one["VolumeId"] for one in bench.call("describe_volumes", Filters=names)["Volumes"]]
