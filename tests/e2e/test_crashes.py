@@ -66,11 +66,16 @@ def boundaries(units: Sequence[str]) -> set[str]:
 BOUNDARIES = boundaries(UNITS) | {f"{at} {write}" for at in ("before", "after") for write in ("begin_run", *ENDS)}
 
 
-def alive(pids: set[int]) -> set[str]:
-    """The programs of a run that still run; what a machine runs for itself is the machine's."""
+def alive(pids: set[int], until: float = float("inf")) -> set[str]:
+    """The programs of a run that still run; what a machine runs for itself is the machine's.
+
+    What began later than `until` (s after the computer did) is another test's, under a number that was free again.
+    """
     found = set()
     for pid in pids:
         try:
+            if begun(pid) > until:
+                continue
             line = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
         except OSError:
             continue
@@ -79,12 +84,19 @@ def alive(pids: set[int]) -> set[str]:
     return found
 
 
+def begun(pid: int) -> float:
+    """When a process began, in seconds after the computer did. Raises OSError where it is gone."""
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return int(ticks) / os.sysconf("SC_CLK_TCK")
+
+
 def wait_for_end(pids: set[int]) -> None:
+    now = float(Path("/proc/uptime").read_text().split()[0])
     for _ in range(100):
-        if not alive(pids):
+        if not alive(pids, now):
             return
         time.sleep(0.1)
-    raise AssertionError(f"still running: {alive(pids)}")
+    raise AssertionError(f"still running: {alive(pids, now)}")
 
 
 def wait_until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -101,8 +113,9 @@ def start_until(estate: Estate, *words: str) -> tuple[subprocess.Popen[str], set
     seen: set[int] = set()
 
     def is_seen() -> bool:
-        seen.update(below(process.pid))
-        return any(all(word in line for word in words) for line in alive(seen))
+        now = set(below(process.pid))
+        seen.update(now)
+        return any(all(word in line for word in words) for line in alive(now))
 
     wait_until(is_seen, process)
     return process, seen
