@@ -140,8 +140,9 @@ def test_what_changes_there_changes_it_in_the_same_plan(estate: Estate) -> None:
     estate.write("blueprints/shop/blueprint.yaml", "default: 30917", "default: 30918")
     estate.environment["TOKEN"] = NEXT_TOKEN
     ran = estate("plan")
-    assert "vars.token (secret, changed)" in " ".join(ran.out.split()), ran  # lines break where an address is long
-    assert "30917 → " in ran.out
+    out = " ".join(ran.out.split())  # lines break where an address is long
+    assert "vars.token (secret, changed)" in out, ran
+    assert "30917 → " in out, ran
     estate.apply()
     assert told(estate, "app-a").endswith(f" 30918 {NEXT_TOKEN}")
     assert estate.plan() == {}

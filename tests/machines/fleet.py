@@ -27,7 +27,8 @@ from typing import Any
 
 from tests.machines import rootfs
 
-PR_SET_PDEATHSIG = 1
+# A program, and no function between fork and exec: a fork of a process with gRPC in it may not live to see the exec.
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 SSHD = "UseDNS no\nGSSAPIAuthentication no\nPrintMotd no\nMaxStartups 200\nMaxSessions 100\n"
@@ -100,7 +101,7 @@ class Fleet:
         self.sockets = Path(tempfile.mkdtemp(prefix="fleet"))
         self.folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / "key")], check=True)
-        self.bridge = subprocess.Popen(["unshare", "-n", "sleep", "infinity"], preexec_fn=_die_with_parent)
+        self.bridge = subprocess.Popen([*DIES_WITH_US, "unshare", "-n", "sleep", "infinity"])
         _wait(lambda: _network(self.bridge.pid) != _network(os.getpid()), 10.0)
         self._ip("link set lo up; ip link add br0 type bridge; ip addr add 10.77.0.1/16 dev br0; ip link set br0 up")
         return self
@@ -141,15 +142,15 @@ class Fleet:
         self._seed(name, folder)
         spaces = ["-n", "-m"] if kind == "systemd" else ["-n", "-m", "-p", "-f", "-u", "-i", "--kill-child"]
         script = (SYSTEMD if kind == "systemd" else SSHD_ALONE).format(root=self.root, folder=folder, name=name)
+        script = f"read _; {script}"
         groups = _control_groups(f"orchestrator-test-{os.getpid()}-{name}")
         home = _network(os.getpid())
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                ["unshare", *spaces, "--propagation=private", "sh", "-ec", f"read _; {script}"],
+                [*DIES_WITH_US, *_entering(groups), "unshare", *spaces, "--propagation=private", "sh", "-ec", script],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                preexec_fn=lambda: (_die_with_parent(), _enter(groups)),
                 start_new_session=True,
             )
         pid = process.pid
@@ -240,10 +241,6 @@ class Fleet:
         subprocess.run(["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "link", "set", "host0", state], check=True)
 
 
-def _die_with_parent() -> None:
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _network(pid: int) -> str:
     return str(Path(f"/proc/{pid}/ns/net").readlink())
 
@@ -262,10 +259,12 @@ def _control_groups(name: str) -> list[Path]:
     return [base / each / name for each in used if (base / each / "cgroup.procs").exists()]
 
 
-def _enter(groups: list[Path]) -> None:
+def _entering(groups: list[Path]) -> list[str]:
+    """What a command begins with to run in these control groups, which are made."""
     for group in groups:
         group.mkdir(exist_ok=True)
-        (group / "cgroup.procs").write_text("0")
+    enter = "".join(f"echo 0 > {group}/cgroup.procs; " for group in groups)
+    return ["sh", "-ec", f'{enter} exec "$@"', "sh"]
 
 
 def _members(groups: list[Path]) -> set[int]:

@@ -127,7 +127,7 @@ def test_become_of_the_inventory_is_used_by_the_probe(ssh: Any, tools: Any) -> N
     if os.geteuid() != 0 or shutil.which("su") is None:
         pytest.skip("only root becomes somebody else without a password")
     ssh.host("h1").chmod(0o777)
-    for folder in [ssh.root, *ssh.root.parents][:3]:
+    for folder in [ssh.root, *ssh.root.parents][:4]:
         folder.chmod(folder.stat().st_mode | 0o011)
     ssh.write_inventory(
         {

@@ -110,6 +110,10 @@ def _distinct(items: list[Any], keys: Sequence[str]) -> bool:
 
 def said(refused: RefusedError) -> str:
     """What the API server has against an object, for a person: each cause with its field, no whole templates."""
+    for cause in refused.causes:
+        if cause.get("reason") == "NamespaceTerminating":
+            words = str(cause.get("message", "")).replace("terminated", "deleted")
+            return f"{words}; apply again when it is gone"
     causes = [f"{c['field']}: {_short(str(c.get('message', '')))}" for c in refused.causes if c.get("field")]
     text = "; ".join(causes) or _first_line(refused.message)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
