@@ -13,7 +13,7 @@ from orchestrator.desired.language import Language
 from orchestrator.desired.names import Names
 from orchestrator.desired.source_fields import compile_source
 from orchestrator.documents.loaded import BlueprintSource, JsonPath
-from orchestrator.documents.models import (
+from orchestrator.documents.workloads import (
     AgileOutput,
     AgileWorkload,
     Check,

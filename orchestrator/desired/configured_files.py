@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 
-from orchestrator.documents.models import Configure
 from orchestrator.documents.source_paths import inside
+from orchestrator.documents.workloads import Configure
 
 # Where teams list the roles and collections that a playbook needs.
 REQUIREMENTS = tuple(

@@ -9,7 +9,7 @@ from orchestrator.desired import names
 from orchestrator.desired.fields import Compiler, Field
 from orchestrator.documents.base import Model
 from orchestrator.documents.loaded import JsonPath
-from orchestrator.documents.models import AgileWorkload
+from orchestrator.documents.workloads import AgileWorkload
 
 # By the last keys of a path; `*` is any key. What is not here is a text.
 _TYPES: Mapping[tuple[str, ...], str] = {

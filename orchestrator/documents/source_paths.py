@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from orchestrator.documents import yaml
 from orchestrator.documents.agile_sources import FileOf
 from orchestrator.documents.loaded import Folder, JsonPath, Written
-from orchestrator.documents.models import AgileWorkload, Blueprint
+from orchestrator.documents.models import Blueprint
 from orchestrator.documents.validation import did_you_mean
+from orchestrator.documents.workloads import AgileWorkload
 from orchestrator.model.source import Diagnostic
 
 
