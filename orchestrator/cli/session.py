@@ -89,9 +89,7 @@ class Session:
 
     def _plan(self, sight: Sight, scope: Scope, adopting: frozenset[Address]) -> Plan:
         sites = reached(self.loaded, scope)
-        return planning.settle(
-            resolve=lambda known: self._resolved(known, sight, sites),
-            known=sight.known,
+        situation = planning.Situation(
             estate=self.loaded.estate.model.metadata.name,
             estate_id=self.estate_id,
             observed=sight.observed,
@@ -101,10 +99,11 @@ class Session:
             adopting=adopting,
             removable=self.removable,
             answered=frozenset(self.world.drivers),
+            rollouts=self.rollouts,
             tally=sight.tally,
             notes=sight.notes,
-            rollouts=self.rollouts,
         )
+        return planning.settle(lambda known: self._resolved(known, sight, sites), sight.known, situation)
 
     def _resolved(self, known: Known, sight: Sight, sites: frozenset[str]) -> Desired:
         if known is sight.known:

@@ -1,5 +1,6 @@
 """From what should be and what was seen to what is to be done: pure, no I/O, no clock.
 
+situation.py   what a plan is made from, beside what should be
 diff.py        one unit: a table of guards, the first that matches is the change
 wording.py     what differs, in words
 spreading.py   what a held or conflicting unit means for the others
@@ -13,6 +14,7 @@ saved.py       plans in files, refused when stale
 
 from orchestrator.planning.comparing import drifted, gone, unplanned
 from orchestrator.planning.making import plan, settle
+from orchestrator.planning.situation import Situation
 from orchestrator.planning.undoing import destroy, forgetting
 
-__all__ = ["destroy", "drifted", "forgetting", "gone", "plan", "settle", "unplanned"]
+__all__ = ["Situation", "destroy", "drifted", "forgetting", "gone", "plan", "settle", "unplanned"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.errors import PlanError
@@ -13,36 +13,18 @@ from orchestrator.model.observation import Observation, Present, Unreachable
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
 from orchestrator.planning.diff import UNSEEN, is_ours, unreachable
+from orchestrator.planning.situation import Removable, Situation
 from orchestrator.planning.spreading import Changes, held, machine_of
 
 IS_GONE = "is gone already"
 
-Removable = Callable[[Mapping[str, Any]], str]
-"""What is known of a configuration (`host`, `remove`, `label`) -> why its `remove` playbook cannot be run, or ""."""
 
-
-def can_be_removed(spec: Mapping[str, Any]) -> str:
-    """A configuration can be undone where it says how."""
-    return "" if spec.get("remove") else "it has no remove playbook"
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """Everything that removals are decided from."""
-
-    estate_id: str
-    observed: Mapping[Address, Observation]
-    records: Mapping[Address, Record]
-    removable: Removable
-    answered: Collection[tuple[str, Mode]] | None
-
-
-def removals(left: Left, units: Collection[Unit], addresses: Iterable[Address]) -> Changes:
+def removals(situation: Situation, units: Collection[Unit], addresses: Iterable[Address]) -> Changes:
     """The changes of addresses that are ours, in scope and not declared.
 
     Raises PlanError where one of them is protected.
     """
-    found = {address: _removal(address, left, _reason(address, units)) for address in sorted(addresses)}
+    found = {address: _removal(address, situation, _reason(address, units)) for address in sorted(addresses)}
     refuse_protected(found.values())
     return with_their_machines(found)
 
@@ -117,20 +99,20 @@ def with_their_machines(changes: Changes) -> Changes:
     return found
 
 
-def _removal(address: Address, left: Left, reason: str) -> Change:
-    seen, record = left.observed.get(address), left.records.get(address)
+def _removal(address: Address, situation: Situation, reason: str) -> Change:
+    seen, record = situation.observed.get(address), situation.records.get(address)
     base = Change(address, Action.NONE, IS_GONE, seen=seen, record=record)
     if isinstance(seen, Unreachable):
         return replace(base, action=Action.HOLD, reason=unreachable(seen))
-    if seen is None and left.answered is not None and (address.site, address.mode) not in left.answered:
+    if seen is None and situation.answered is not None and (address.site, address.mode) not in situation.answered:
         return replace(base, action=Action.HOLD, reason=UNSEEN)
     if not isinstance(seen, Present):
         return base
-    if not is_ours(seen, left.estate_id):
+    if not is_ours(seen, situation.estate_id):
         return replace(base, reason="is not ours any more")
     if seen.stamp is not None and seen.stamp.address != address:
         return replace(base, reason=f"bears another address by now: {seen.stamp.address}")
-    return taken_away(base, undo_of(seen, record), reason, left.removable)
+    return taken_away(base, undo_of(seen, record), reason, situation.removable)
 
 
 def _reason(address: Address, units: Collection[Unit]) -> str:

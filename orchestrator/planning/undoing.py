@@ -15,13 +15,12 @@ from orchestrator.model.unit import Unit
 from orchestrator.model.values import masked
 from orchestrator.planning.diff import is_ours, unreachable
 from orchestrator.planning.removal import (
-    Removable,
-    can_be_removed,
     refuse_protected,
     taken_away,
     undo_of,
     with_their_machines,
 )
+from orchestrator.planning.situation import Removable, can_be_removed
 from orchestrator.planning.waves import removal_waves
 
 

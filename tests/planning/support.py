@@ -61,16 +61,18 @@ class Case:
 
     def plan(self) -> Plan:
         made = planning.plan(
-            estate="acme",
-            estate_id=ESTATE,
-            desired=self.desired,
-            observed=self.observed,
-            records=self.records,
-            scope=self.scope,
-            sites=self.data.get("sites", {address.site for address in self.units}),
-            answered=self._answered(),
-            adopting=frozenset(Address.parse(text) for text in self.data.get("adopting", [])),
-            rollouts=dict(_rollout(*pair) for pair in self.data.get("rollouts", {}).items()),
+            self.desired,
+            planning.Situation(
+                estate="acme",
+                estate_id=ESTATE,
+                observed=self.observed,
+                records=self.records,
+                scope=self.scope,
+                sites=self.data.get("sites", {address.site for address in self.units}),
+                answered=self._answered(),
+                adopting=frozenset(Address.parse(text) for text in self.data.get("adopting", [])),
+                rollouts=dict(_rollout(*pair) for pair in self.data.get("rollouts", {}).items()),
+            ),
         )
         do = self.data.get("do", "plan")
         views: dict[str, Callable[[Plan], Plan]] = {

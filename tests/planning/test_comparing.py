@@ -29,13 +29,15 @@ def plan_with(action: Action, address: str = WEB) -> Plan:
 
 def plan_of(units: list[Unit], seen: Mapping[str, Observation], scope: Scope = EVERYTHING) -> Plan:
     return planning.plan(
-        estate="acme",
-        estate_id=ESTATE,
-        desired=desired(units),
-        observed={Address.parse(text): observation for text, observation in seen.items()},
-        records={},
-        scope=scope,
-        sites={"s"},
+        desired(units),
+        planning.Situation(
+            estate="acme",
+            estate_id=ESTATE,
+            observed={Address.parse(text): observation for text, observation in seen.items()},
+            records={},
+            scope=scope,
+            sites={"s"},
+        ),
     )
 
 
@@ -169,13 +171,15 @@ def test_a_secret_that_was_never_applied_is_left_out_of_fingerprints() -> None:
 def test_only_records_of_nothing_are_dropped() -> None:
     web, old = unit(WEB), unit("s/shop/agile/old/Service/web/old")
     made = planning.plan(
-        estate="acme",
-        estate_id=ESTATE,
-        desired=desired([web]),
-        observed={web.address: present(web)},
-        records={web.address: record(web), old.address: record(old)},
-        scope=Scope(),
-        sites={"s"},
+        desired([web]),
+        planning.Situation(
+            estate="acme",
+            estate_id=ESTATE,
+            observed={web.address: present(web)},
+            records={web.address: record(web), old.address: record(old)},
+            scope=Scope(),
+            sites={"s"},
+        ),
     )
     assert planning.gone(made) == (old.address,)
     assert not made.acting
@@ -184,13 +188,15 @@ def test_only_records_of_nothing_are_dropped() -> None:
 def test_the_record_of_a_moved_thing_is_kept_until_the_move_is_made() -> None:
     web, old = unit(WEB), unit("s/shop/agile/old/Deployment.apps/web/web")
     made = planning.plan(
-        estate="acme",
-        estate_id=ESTATE,
-        desired=desired([web]),
-        observed={web.address: Present(old.stamp(ESTATE, SALT))},
-        records={old.address: record(old)},
-        scope=Scope(),
-        sites={"s"},
+        desired([web]),
+        planning.Situation(
+            estate="acme",
+            estate_id=ESTATE,
+            observed={web.address: Present(old.stamp(ESTATE, SALT))},
+            records={old.address: record(old)},
+            scope=Scope(),
+            sites={"s"},
+        ),
     )
     [change] = made.changes
     assert change.reason == f"address moved from {old.address}"

@@ -87,13 +87,15 @@ def plan(
     declared: list[Unit], seen: Mapping[Address, Observation], records: Mapping[Address, Record], scope: Scope
 ) -> Plan:
     return planning.plan(
-        estate="acme",
-        estate_id=ESTATE,
-        desired=desired(declared),
-        observed=seen,
-        records=records,
-        scope=scope,
-        sites={"a", "b"},
+        desired(declared),
+        planning.Situation(
+            estate="acme",
+            estate_id=ESTATE,
+            observed=seen,
+            records=records,
+            scope=scope,
+            sites={"a", "b"},
+        ),
     )
 
 

@@ -41,14 +41,16 @@ KNOWN = Known(machines={MACHINE: {"address": "10.0.0.1"}}, objects={WEB: {"uid":
 
 def settled(observed: dict[Address, Observation], known: Known = KNOWN) -> dict[Address, Any]:
     made = planning.settle(
-        resolve=resolve,
-        known=known,
-        estate="acme",
-        estate_id=ESTATE,
-        observed=observed,
-        records={},
-        scope=Scope(),
-        sites={"s"},
+        resolve,
+        known,
+        planning.Situation(
+            estate="acme",
+            estate_id=ESTATE,
+            observed=observed,
+            records={},
+            scope=Scope(),
+            sites={"s"},
+        ),
     )
     return {change.address: change.action for change in made.changes}
 
@@ -90,13 +92,15 @@ def test_documents_with_errors_plan_nothing() -> None:
     wrong = Desired(units=(), outputs={}, notes=(), diagnostics=(Diagnostic(Source("a.yaml", 1, 1), "wrong"),))
     with pytest.raises(DocumentsError, match=r"a\.yaml:1:1: wrong"):
         planning.plan(
-            estate="acme",
-            estate_id=ESTATE,
-            desired=wrong,
-            observed={WEB: present(unit(str(WEB)))},
-            records={},
-            scope=Scope(),
-            sites={"s"},
+            wrong,
+            planning.Situation(
+                estate="acme",
+                estate_id=ESTATE,
+                observed={WEB: present(unit(str(WEB)))},
+                records={},
+                scope=Scope(),
+                sites={"s"},
+            ),
         )
 
 
