@@ -6,19 +6,15 @@ What the plan does not show is never touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import provider_pb2
 
 from orchestrator.model.change import Action, Change
 from orchestrator.model.outcome import Outcome, Result
-
-_MESSAGE_BYTES = 400 * 1024 * 1024
+from orchestrator.modes.agile.inprocess import InProcess
 
 
 class Work(Protocol):
@@ -34,7 +30,7 @@ class Work(Protocol):
         """Delete it; None where there is nothing to do for it."""
 
 
-class Provider(provider_pb2_grpc.ResourceProviderServicer):
+class Provider(InProcess):
     """The service; one for each run of a stack."""
 
     def __init__(self, work: Work) -> None:
@@ -43,17 +39,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's names
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True, accept_outputs=False)
 
-    def Attach(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return empty_pb2.Empty()
-
-    def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return plugin_pb2.PluginInfo(version="4.0.0")
-
     def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
         return provider_pb2.CheckResponse(inputs=request.news)
-
-    def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
         return provider_pb2.ConfigureResponse(acceptSecrets=True, acceptResources=True, supportsPreview=False)
@@ -102,18 +89,3 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 def _id(urn: str) -> str:
     """`namespace/name`, as Pulumi's own Kubernetes provider has it."""
     return urn.rpartition("::")[2].partition("/")[2]
-
-
-@contextmanager
-def serving(work: Work, threads: int) -> Iterator[int]:
-    """The port of a server on loopback that carries out this work."""
-    options = [("grpc.max_receive_message_length", _MESSAGE_BYTES), ("grpc.max_send_message_length", _MESSAGE_BYTES)]
-    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="provider") as pool:
-        server = grpc.server(pool, options=options)
-        provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(work), server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        try:
-            yield port
-        finally:
-            server.stop(grace=None).wait()

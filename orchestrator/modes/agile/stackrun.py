@@ -14,12 +14,13 @@ from orchestrator.model.address import Address
 from orchestrator.model.change import Action, Change
 from orchestrator.model.outcome import Outcome, Result
 from orchestrator.model.values import Value
+from orchestrator.modes.agile import inprocess
 from orchestrator.modes.agile.api import UnreachedError
 from orchestrator.modes.agile.objects import metadata
 from orchestrator.modes.agile.ordering import NAMESPACES, needs_failed, rank
 from orchestrator.modes.agile.process import Pulumi
 from orchestrator.modes.agile.program import Resource, name_of_urn, program
-from orchestrator.modes.agile.provider import serving
+from orchestrator.modes.agile.provider import Provider
 from orchestrator.modes.agile.stack import Stack
 
 _DELETIONS_AT_ONCE = 32
@@ -113,7 +114,7 @@ class StackRun:
             self._started = True
             work()
 
-        with serving(self, threads=len(self._changes) + 8) as port:
+        with inprocess.serving(Provider(self), threads=len(self._changes) + 8) as port:
             settings = {**environment, "PULUMI_DEBUG_PROVIDERS": f"kubernetes:{port}"}
             for last in (False, True):
                 try:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import provider_pb2
 
 from orchestrator.model.address import Address
+from orchestrator.modes.agile import inprocess
 from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
 from orchestrator.modes.agile.compare import differences, plain_data
 from orchestrator.modes.agile.discovery import Kind, Kinds
@@ -30,7 +30,6 @@ from orchestrator.modes.agile.programs.structs import UNKNOWN, has_unknown, plai
 from orchestrator.modes.agile.readiness import readiness
 from orchestrator.modes.agile.reasons import explained
 
-_MESSAGE_BYTES = 400 * 1024 * 1024
 _THREADS = 64
 _NOT_SERVED = ("kubeconfig", "context", "cluster", "namespace", "renderYamlToDirectory")
 _DELETE_SECONDS = 120.0
@@ -58,7 +57,7 @@ class Cluster:
     scrub: Callable[[str], str]
 
 
-class Provider(provider_pb2_grpc.ResourceProviderServicer):
+class Provider(inprocess.InProcess):
     """The service, for one run of a program."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -66,12 +65,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's names
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=False, accept_outputs=False)
-
-    def Attach(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return empty_pb2.Empty()
-
-    def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return plugin_pb2.PluginInfo(version="4.0.0")
 
     def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
         """One cluster and namespace is served: that of the site and the workload."""
@@ -85,9 +78,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if news.get(key)
         ]
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
-
-    def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
         return provider_pb2.ConfigureResponse(acceptSecrets=True, acceptResources=False, supportsPreview=True)
@@ -294,16 +284,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             pause = min(pause * 1.6, 2.0)
 
 
-@contextmanager
-def serving(cluster: Cluster) -> Iterator[int]:
+def serving(cluster: Cluster) -> AbstractContextManager[int]:
     """The port of a server on loopback for one program's objects."""
-    options = [("grpc.max_receive_message_length", _MESSAGE_BYTES), ("grpc.max_send_message_length", _MESSAGE_BYTES)]
-    with ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="kubernetes") as pool:
-        server = grpc.server(pool, options=options)
-        provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(cluster), server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        try:
-            yield port
-        finally:
-            server.stop(grace=None).wait()
+    return inprocess.serving(Provider(cluster), _THREADS)

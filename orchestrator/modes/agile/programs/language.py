@@ -12,21 +12,19 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
+from orchestrator.modes.agile.inprocess import listening
 from orchestrator.modes.agile.process import dying_with_us
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 _KEPT_LINES = 2000
-_MESSAGE_BYTES = 400 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +154,12 @@ class Language(language_pb2_grpc.LanguageRuntimeServicer):
 @contextmanager
 def serving(language: Language) -> Iterator[int]:
     """The port of a server on loopback that runs the program when the engine asks for it."""
-    options = [("grpc.max_receive_message_length", _MESSAGE_BYTES), ("grpc.max_send_message_length", _MESSAGE_BYTES)]
-    with ThreadPoolExecutor(max_workers=4, thread_name_prefix="language") as pool:
-        server = grpc.server(pool, options=options)
-        language_pb2_grpc.add_LanguageRuntimeServicer_to_server(language, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
+    add = language_pb2_grpc.add_LanguageRuntimeServicer_to_server
+    with listening(lambda server: add(language, server), 4, "language") as port:
         try:
             yield port
         finally:
             language.end()
-            server.stop(grace=None).wait()
 
 
 OWN_PYTHON = Path(sys.executable)
