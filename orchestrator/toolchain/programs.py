@@ -88,6 +88,9 @@ _ETCD = "3.6.8"
 _PULUMI = "3.259.0"
 _HELM = "4.3.1"
 
+_ETCD_RELEASE = f"https://github.com/etcd-io/etcd/releases/download/v{_ETCD}"
+_SAME_MINOR: tuple[Version, Version] = ((1, 36, 0), (1, 37, 0))
+
 
 def _kubernetes(name: str, version_command: tuple[str, ...], accepts: tuple[Version, Version]) -> Program:
     url = f"https://dl.k8s.io/release/v{_KUBERNETES}/bin/linux/{{arch}}/{name}"
@@ -105,69 +108,81 @@ def _kubernetes(name: str, version_command: tuple[str, ...], accepts: tuple[Vers
     )
 
 
-def _pins() -> tuple[Program, ...]:
-    same_minor: tuple[Version, Version] = ((1, 36, 0), (1, 37, 0))
-    etcd = f"https://github.com/etcd-io/etcd/releases/download/v{_ETCD}"
-    return (
-        Program(
-            name="pulumi",
-            version=_PULUMI,
-            accepts=((3, 259, 0), (4, 0, 0)),
-            version_command=("version",),
-            release=Release(
-                url=f"https://get.pulumi.com/releases/sdk/pulumi-v{_PULUMI}-linux-{{arch}}.tar.gz",
-                checksums_url=f"https://get.pulumi.com/releases/sdk/pulumi-{_PULUMI}-checksums.txt",
-                member="pulumi/pulumi",
-                arch_names=(("amd64", "x64"), ("arm64", "arm64")),
-            ),
-            build=GoPackage(
-                module="pulumi",
-                package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
-                stamps=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{_PULUMI}",),
-            ),
+def _pulumi() -> Program:
+    return Program(
+        name="pulumi",
+        version=_PULUMI,
+        accepts=((3, 259, 0), (4, 0, 0)),
+        version_command=("version",),
+        release=Release(
+            url=f"https://get.pulumi.com/releases/sdk/pulumi-v{_PULUMI}-linux-{{arch}}.tar.gz",
+            checksums_url=f"https://get.pulumi.com/releases/sdk/pulumi-{_PULUMI}-checksums.txt",
+            member="pulumi/pulumi",
+            arch_names=(("amd64", "x64"), ("arm64", "arm64")),
         ),
-        Program(
-            name="etcd",
-            version=_ETCD,
-            accepts=((3, 6, 0), (3, 7, 0)),
-            version_command=("--version",),
-            release=Release(
-                url=f"{etcd}/etcd-v{_ETCD}-linux-{{arch}}.tar.gz",
-                checksums_url=f"{etcd}/SHA256SUMS",
-                member=f"etcd-v{_ETCD}-linux-{{arch}}/etcd",
-            ),
-            build=GoPackage(module="cluster", package="go.etcd.io/etcd/server/v3"),
-        ),
-        _kubernetes("kube-apiserver", ("--version",), same_minor),
-        _kubernetes("kube-controller-manager", ("--version",), same_minor),
-        _kubernetes("kube-scheduler", ("--version",), same_minor),
-        Program(
-            name="kwok",
-            version="0.8.0",
-            accepts=((0, 8, 0), (0, 9, 0)),
-            version_command=("--version",),
-            release=None,  # its releases carry no checksums file
-            build=GoPackage(module="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),
-        ),
-        # one minor version of skew to the API server, each way, is what Kubernetes supports
-        _kubernetes("kubectl", ("version", "--client"), ((1, 35, 0), (1, 38, 0))),
-        Program(
-            name="helm",
-            version=_HELM,
-            accepts=((4, 3, 0), (5, 0, 0)),
-            version_command=("version", "--short"),
-            release=Release(
-                url=f"https://get.helm.sh/helm-v{_HELM}-linux-{{arch}}.tar.gz",
-                checksums_url=f"https://get.helm.sh/helm-v{_HELM}-linux-{{arch}}.tar.gz.sha256sum",
-                member="linux-{arch}/helm",
-            ),
-            build=GoPackage(
-                module="helm",
-                package="helm.sh/helm/v4/cmd/helm",
-                stamps=(f"helm.sh/helm/v4/internal/version.version=v{_HELM}",),
-            ),
+        build=GoPackage(
+            module="pulumi",
+            package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+            stamps=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{_PULUMI}",),
         ),
     )
 
 
-PROGRAMS: Mapping[str, Program] = {program.name: program for program in _pins()}
+def _etcd() -> Program:
+    return Program(
+        name="etcd",
+        version=_ETCD,
+        accepts=((3, 6, 0), (3, 7, 0)),
+        version_command=("--version",),
+        release=Release(
+            url=f"{_ETCD_RELEASE}/etcd-v{_ETCD}-linux-{{arch}}.tar.gz",
+            checksums_url=f"{_ETCD_RELEASE}/SHA256SUMS",
+            member=f"etcd-v{_ETCD}-linux-{{arch}}/etcd",
+        ),
+        build=GoPackage(module="cluster", package="go.etcd.io/etcd/server/v3"),
+    )
+
+
+def _kwok() -> Program:
+    return Program(
+        name="kwok",
+        version="0.8.0",
+        accepts=((0, 8, 0), (0, 9, 0)),
+        version_command=("--version",),
+        release=None,  # its releases carry no checksums file
+        build=GoPackage(module="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),
+    )
+
+
+def _helm() -> Program:
+    return Program(
+        name="helm",
+        version=_HELM,
+        accepts=((4, 3, 0), (5, 0, 0)),
+        version_command=("version", "--short"),
+        release=Release(
+            url=f"https://get.helm.sh/helm-v{_HELM}-linux-{{arch}}.tar.gz",
+            checksums_url=f"https://get.helm.sh/helm-v{_HELM}-linux-{{arch}}.tar.gz.sha256sum",
+            member="linux-{arch}/helm",
+        ),
+        build=GoPackage(
+            module="helm",
+            package="helm.sh/helm/v4/cmd/helm",
+            stamps=(f"helm.sh/helm/v4/internal/version.version=v{_HELM}",),
+        ),
+    )
+
+
+_PINS = (
+    _pulumi(),
+    _etcd(),
+    _kubernetes("kube-apiserver", ("--version",), _SAME_MINOR),
+    _kubernetes("kube-controller-manager", ("--version",), _SAME_MINOR),
+    _kubernetes("kube-scheduler", ("--version",), _SAME_MINOR),
+    _kwok(),
+    # one minor version of skew to the API server, each way, is what Kubernetes supports
+    _kubernetes("kubectl", ("version", "--client"), ((1, 35, 0), (1, 38, 0))),
+    _helm(),
+)
+
+PROGRAMS: Mapping[str, Program] = {program.name: program for program in _PINS}
