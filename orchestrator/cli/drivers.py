@@ -12,14 +12,14 @@ from typing import Any
 import click
 
 from orchestrator import desired
+from orchestrator.cli.machine_providers import machine_provider
 from orchestrator.cli.secrets import read_secret
 from orchestrator.documents.loaded import Loaded, Written
-from orchestrator.documents.models import Cluster, SecretRef, Site, SiteAgile, SiteStable
-from orchestrator.documents.providers import provider_at, settings_of
+from orchestrator.documents.models import Cluster, SecretRef, Site, SiteAgile
 from orchestrator.errors import DocumentsError
 from orchestrator.model.address import Mode
 from orchestrator.model.source import Diagnostic
-from orchestrator.model.values import Secret, Value
+from orchestrator.model.values import Secret
 from orchestrator.modes.driver import Driver
 from orchestrator.state import Store
 
@@ -106,30 +106,24 @@ def _stable(
     for name in names:
         stable = loaded.sites[name].model.spec.stable
         assert stable is not None
+        provider, settings = machine_provider(loaded.root, stable.provider, stable.settings)
         site = StableSite(
             site=name,
             estate_id=estate_id,
             estate_name=estate_name,
             root=loaded.root,
             scratch=maker.folder(name, Mode.STABLE),
-            provider=stable.provider,
+            provider=provider,
             scrub=maker.scrub,
             inventory=paths.get(name),
             vault=vaults.get(name, ""),
             folders=blueprint_folders(loaded),
-            settings=_settings(maker, stable),
+            settings={key: desired.with_secrets(value, maker.secrets) for key, value in settings.items()},
             refresh=maker.refresh,
             say=lambda line: click.echo(line, err=True),
         )
         drivers[name, Mode.STABLE] = StableDriver(site, worker)
     return drivers, inventory.read(worker, paths, vaults)
-
-
-def _settings(maker: Maker, stable: SiteStable) -> dict[str, Value]:
-    """What the provider of a site's machines is told, secrets in place; the provider of a vanished site may be gone."""
-    provider, _ = provider_at(maker.loaded.root, stable.provider)
-    given = settings_of(provider, stable.settings) if provider else stable.settings
-    return {name: desired.with_secrets(value, maker.secrets) for name, value in given.items()}
 
 
 def blueprint_folders(loaded: Loaded) -> dict[str, Path]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.documents.providers import provider_at, settings_of
+from orchestrator.cli.machine_providers import machine_provider
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Observed
@@ -53,8 +53,7 @@ class Bench:
 
     def driver(self, *, refresh: bool = False) -> StableDriver:
         """A driver as a new process of the CLI has it."""
-        found, wrong = provider_at(self.root, self.provider)
-        assert found is not None, wrong
+        provider, settings = machine_provider(self.root, self.provider, dict(self.settings))
         reach = Reach(self.root, lambda text: text)
         site = StableSite(
             site="here",
@@ -62,9 +61,9 @@ class Bench:
             estate_name="test",
             root=self.root,
             scratch=self.root / ".orchestrator",
-            provider=self.provider,
+            provider=provider,
             scrub=lambda text: text,
-            settings=settings_of(found, dict(self.settings)),
+            settings=settings,
             refresh=refresh,
         )
         driver = StableDriver(site, reach)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.cli.machine_providers import machine_provider
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Absent, Observed, Present
@@ -90,7 +91,7 @@ class Estate:
             estate_name="test",
             root=self.root,
             scratch=self.scratch,
-            provider="static",
+            provider=machine_provider(self.root, "static", {})[0],
             scrub=self.scrub,
             inventory=self.root / "hosts.yml",
             vault=self.vault,
@@ -212,7 +213,8 @@ def made(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         "- hosts: db\n  gather_facts: false\n  tasks: [{ansible.builtin.copy: {content: x, dest: /etc/x}}]\n",
     )
     reach = Reach(estate.root, estate.scrub)
-    site = StableSite("here", ESTATE_ID, "test", estate.root, estate.scratch, "lab", estate.scrub)
+    provider, _ = machine_provider(estate.root, "lab", {})
+    site = StableSite("here", ESTATE_ID, "test", estate.root, estate.scratch, provider, estate.scrub)
     driver = StableDriver(site, reach)
     estate.reaches.append(reach)
     estate.drivers.append(driver)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.cli.machine_providers import machine_provider
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Absent, Observed, Present, Unreachable
@@ -58,8 +59,9 @@ def lab_estate(estate: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def driver_of(estate: Any) -> StableDriver:
     reach = Reach(estate.root, estate.scrub)
+    provider, _ = machine_provider(estate.root, "lab", {})
     site = StableSite(
-        "here", "11111111-2222-3333-4444-555555555555", "test", estate.root, estate.scratch, "lab", estate.scrub
+        "here", "11111111-2222-3333-4444-555555555555", "test", estate.root, estate.scratch, provider, estate.scrub
     )
     driver = StableDriver(site, reach)
     estate.reaches.append(reach)

@@ -37,7 +37,7 @@ class StableDriver:
         self._place = Place(site, reach)
         if not self._place.provider.provisions and site.inventory is None:
             raise DriverError(
-                f"site {site.site}: its provider `{site.provider}` needs an inventory",
+                f"site {site.site}: its provider `{site.provider.name}` needs an inventory",
                 hint="add `inventory: hosts.yml` under `stable:` of the Site",
             )
         runs = ProviderRuns(self._place)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from orchestrator.model.observation import Unreachable
-from orchestrator.modes.stable import providers
 from orchestrator.modes.stable.inventory import text_for
 from orchestrator.modes.stable.reaching import Hosts, Reach
 from orchestrator.modes.stable.runs import Runs
@@ -44,7 +43,7 @@ class Place:
 
     def __init__(self, site: StableSite, reach: Reach) -> None:
         self.site = site
-        self.provider = providers.load(site.root, site.provider)
+        self.provider = site.provider
         self.runs = Runs(site.root, site.scratch, site.scrub, site.vault)
         self.machines: dict[str, Machine] = {}
         self.answered: set[str] = set()

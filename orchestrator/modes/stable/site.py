@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.model.values import Value
+from orchestrator.modes.stable.providers import Provider
 
 
 @dataclass(frozen=True, slots=True)
 class StableSite:
     """One site's machines and how they are had.
 
-    root       the estate's folder: its `providers/` are searched first, its `ansible.cfg` counts
+    root       the estate's folder: its `ansible.cfg` counts
     scratch    a folder of this site under the estate's `.orchestrator`, mode 0700; made when first needed
-    provider   the name of a machine provider
+    provider   how its machines are had
     scrub      takes every known secret out of a text that is shown or kept
     inventory  the Ansible inventory of a provider that makes no machines
     settings   what the provider's playbooks are told of the place
@@ -31,7 +32,7 @@ class StableSite:
     estate_name: str
     root: Path
     scratch: Path
-    provider: str
+    provider: Provider
     scrub: Callable[[str], str]
     inventory: Path | None = None
     vault: str = field(default="", repr=False)
