@@ -1,4 +1,4 @@
-"""The example of a platform: its documents hold, and its kustomization is built by the real program."""
+"""The example of a platform: its documents hold, and its kustomization and its chart are built by the real programs."""
 
 from __future__ import annotations
 
@@ -25,22 +25,25 @@ def test_the_platform_is_valid() -> None:
 @pytest.mark.lab
 def test_the_platform_becomes_objects(renderers: Callable[[], ProgramRenderer]) -> None:
     loaded = documents.load(EXAMPLE)
-    key = SecretRef.model_validate({"secretRef": {"env": "PAYMENTS_KEY"}})
-    found = desired.resolve(loaded, Known(), {key: Secret("k", "env PAYMENTS_KEY")}, render=renderers())
+    names = ("PAYMENTS_KEY", "TICKETS_PASSWORD")
+    secrets = {SecretRef.model_validate({"secretRef": {"env": n}}): Secret("k", f"env {n}") for n in names}
+    found = desired.resolve(loaded, Known(), secrets, render=renderers())
     assert not found.diagnostics
     kinds = Counter(unit.address.kind.partition(".")[0] for unit in found.units)
     assert kinds == {
         "ClusterRole": 1,
         "ClusterRoleBinding": 1,
-        "ConfigMap": 2,
+        "ConfigMap": 3,
         "CronJob": 1,
-        "CustomResourceDefinition": 1,
-        "Deployment": 8,
+        "CustomResourceDefinition": 2,
+        "Deployment": 9,
         "HorizontalPodAutoscaler": 1,
-        "Ingress": 1,
-        "Job": 1,
+        "Ingress": 2,
+        "Job": 3,
         "Queue": 2,
-        "Secret": 1,
-        "Service": 6,
-        "ServiceAccount": 1,
+        "Secret": 2,
+        "Service": 7,
+        "ServiceAccount": 2,
+        "TicketQueue": 2,
+        "program": 1,
     }
