@@ -43,11 +43,14 @@ def test_the_probe_is_understood_by_python_3_6() -> None:
     ast.parse(probe_text.text(), feature_version=(3, 6))
 
 
-def test_it_runs_from_stdin_and_answers_between_marks(tmp_path: Path) -> None:
-    ask = json.dumps({"do": "look", "estate": "e", "folder": str(tmp_path)})
-    program = probe_text.text() + f"\nmain({ask!r})\n"
-    told = subprocess.run([sys.executable, "-I", "-S", "-"], input=program, text=True, capture_output=True, check=True)
-    assert json.loads(told.stdout.strip().removeprefix(probe.BEGIN).removesuffix(probe.END)) == {
+def test_it_runs_from_stdin_and_answers_each_request_between_marks(tmp_path: Path) -> None:
+    ask = {"do": "look", "estate": "e", "folder": str(tmp_path)}
+    command = [sys.executable, "-I", "-S", "-c", probe_text.STARTER]
+    given = probe_text.stdin(ask) + probe_text.request(ask)
+    told = subprocess.run(command, input=given, capture_output=True, check=True)
+    first, second = told.stdout.decode().splitlines()
+    assert first == second
+    assert json.loads(first.removeprefix(probe.BEGIN).removesuffix(probe.END)) == {
         "answer": {"slots": [], "intents": [], "others": []}
     }
 

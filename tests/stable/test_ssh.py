@@ -152,6 +152,26 @@ def sessions(ssh: Any) -> list[int]:
     return [int(pid) for pid in listed.split()]
 
 
+def test_a_host_is_asked_again_over_the_connection_that_is_there_and_over_a_new_one_where_it_has_gone(
+    ssh: Any, tools: Any
+) -> None:
+    driver, unit = ssh.driver(), ssh.unit("h1")
+    driver.observe([unit], [])
+    first = sessions(ssh)
+    assert len(first) == 1, "the probe stays for the next question"
+    driver.observe([unit], [])
+    assert sessions(ssh) == first
+    os.kill(first[0], signal.SIGKILL)
+    assert isinstance(driver.observe([unit], []).units[unit.address], Absent)
+    assert first[0] not in sessions(ssh)
+    ssh.close()
+    for _ in range(100):
+        if not sessions(ssh):
+            break
+        time.sleep(0.05)
+    assert sessions(ssh) == [], "nothing stays when the command has ended"
+
+
 def cut_in_mid_play(ssh: Any, tools: Any, number: signal.Signals) -> tuple[Any, list[int]]:
     """The outcome of a play whose connections get a signal while a task runs, and the processes that got it."""
     ssh.write(

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes.util
 import errno
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.modes.stable import ssh_settings
+from orchestrator.modes.stable import probe_text, ssh_settings
+from orchestrator.modes.stable.kept import Kept, Talk
+from orchestrator.modes.stable.probe import END
 from orchestrator.modes.stable.ssh_settings import Settings
 
 BASTION_S = 8.0  # shorter than a host may take: so it is told who did not answer
 BASTION_LOST_S = 30.0  # for so long a bastion that did not answer is not asked again
+MARK = END.encode()
 NOT_THERE = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH)
 
 
@@ -30,6 +34,23 @@ class Said:
     code: int
     stdout: bytes
     stderr: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a host is asked, and how it is reached.
+
+    command  starts its Python, `become` puts it into the plugin's hands where there is a password to be given
+    name     the same for all commands that do the same: such a probe can be asked again, unless by a `fresh` connection
+    """
+
+    settings: Settings
+    password: str | None
+    become: Any
+    command: str
+    name: str
+    ask: Mapping[str, Any]
+    fresh: bool
 
 
 class Lost(Exception):  # noqa: N818 - it is an answer
@@ -73,24 +94,22 @@ class Direct:
         self._jumps: dict[Settings, tuple[asyncio.Task[Any], float]] = {}
         self._keys: dict[tuple[str, ...], Any] = {}
         self._known: dict[tuple[str, ...], Any] = {}
+        self._kept = Kept()
 
     def start(self) -> None:
         """Import what takes a while, and start the loop."""
         with self._starting:
             if self._loop is None:
-                import asyncssh  # noqa: F401 - here, side by side with reading the inventory
-
+                _import_asyncssh()
                 loop = asyncio.new_event_loop()
                 threading.Thread(target=loop.run_forever, daemon=True, name="direct").start()
                 self._loop = loop
 
-    def run(
-        self, settings: Settings, password: str | None, become: Any, command: str, program: bytes, seconds: float
-    ) -> Said:
-        """Run a command with `program` on its stdin. Raises Lost, NotHere, TimeoutError."""
+    def run(self, probe: Probe, seconds: float) -> Said:
+        """Ask a host. Raises Lost, NotHere, TimeoutError."""
         self.start()
         assert self._loop is not None
-        work = self._within(seconds, self._run(settings, password, become, command, program))
+        work = self._within(seconds, self._run(probe))
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, Said]) -> Said:
@@ -108,13 +127,28 @@ class Direct:
         except (asyncssh.Error, ValueError) as error:
             raise NotHere(str(error)) from None
 
-    async def _run(self, settings: Settings, password: str | None, become: Any, command: str, program: bytes) -> Said:
-        tunnel = await self._bastion(settings.jump) if settings.jump else None
-        async with await self._connected(settings, password, tunnel) as connection:
-            if become is None or not become.get_option("become_pass"):
-                done = await connection.run(command, input=program, encoding=None)
-                return Said(_code(done), done.stdout, done.stderr)
-            return await _become(connection, become, command, program)
+    async def _run(self, probe: Probe) -> Said:
+        key = (probe.settings, probe.password, probe.name)
+        if not probe.fresh and (said := await self._kept.ask(key, probe_text.request(probe.ask), MARK)):
+            return Said(0, said)
+        tunnel = await self._bastion(probe.settings.jump) if probe.settings.jump else None
+        connection = await self._connected(probe.settings, probe.password, tunnel)
+        stays = False
+        try:
+            if probe.become is not None and probe.become.get_option("become_pass"):
+                return await _become(connection, probe.become, probe.command, probe_text.stdin(probe.ask))
+            talk = Talk(connection, await connection.create_process(probe.command, encoding=None))
+            said = await talk.ask(probe_text.stdin(probe.ask), MARK)
+            stays = MARK in said and not probe.fresh
+            if stays:
+                self._kept.put(key, talk)
+                return Said(0, said)
+            talk.process.stdin.write_eof()
+            done = await talk.process.wait()
+            return Said(_code(done), said, done.stderr)
+        finally:
+            if not stays:
+                connection.close()
 
     async def _connected(self, settings: Settings, password: str | None, tunnel: Any) -> Any:
         import asyncssh
@@ -136,6 +170,7 @@ class Direct:
             gss_host=None,
             x509_trusted_certs=None,
             keepalive_interval=5,
+            encryption_algs="^aes128-gcm@openssh.com,aes256-gcm@openssh.com",  # half of what the first choice costs us
         )
 
     async def _bastion(self, jump: Settings) -> Any:
@@ -179,6 +214,15 @@ class Direct:
             self._known[settings.known_hosts] = asyncssh.read_known_hosts(list(settings.known_hosts))
         known = self._known[settings.known_hosts]
         return lambda host, address, port: known.match(host, "", port)
+
+
+def _import_asyncssh() -> None:
+    """Import it without its search for libraries that it does without: ldconfig, gcc and ld, several times."""
+    find, ctypes.util.find_library = ctypes.util.find_library, lambda name: None
+    try:
+        import asyncssh  # noqa: F401
+    finally:
+        ctypes.util.find_library = find
 
 
 async def _become(connection: Any, become: Any, command: str, program: bytes) -> Said:

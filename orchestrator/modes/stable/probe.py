@@ -1,6 +1,6 @@
 """What runs on a host, in one round trip: reads and keeps the stamps there, and tells what is not as it was left.
 
-Its text is sent to the host's Python (3.6 or later, standard library only) on stdin, followed by `main(REQUEST)`;
+Its text is sent to the host's Python (3.6 or later, standard library only) on stdin, followed by requests, one a line;
 nothing is installed. Everything is kept in one folder per estate, readable by root alone:
 
     /var/lib/orchestrator/ESTATE/           (~/.local/state/orchestrator/ESTATE/ where we are not root)
@@ -20,7 +20,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from typing import Any
@@ -30,6 +29,7 @@ from orchestrator.modes.stable.probe_things import differences, fingerprint, les
 
 BEGIN, END = "<<orchestrator:", ":orchestrator>>"
 COMMANDS_S = 5.0
+IDLE_S = 60  # longer than a connection is kept: whoever is silent for so long is out of reach
 
 
 def folder_of(request: "dict[str, Any]") -> str:
@@ -77,6 +77,8 @@ def drop(path: str) -> None:
 
 def run_commands(commands: "list[str]", seconds: float) -> "list[str]":
     """Run shell commands side by side; why each did not succeed, as ``command `x`: why``, empty for those that did."""
+    import subprocess
+
     started = []
     for command in commands:
         # By way of the environment: a command's text stays out of the process list.
@@ -95,8 +97,10 @@ def run_commands(commands: "list[str]", seconds: float) -> "list[str]":
     return [f"command `{commands[i]}`: {why}" if why else "" for i, why in enumerate(failed)]
 
 
-def outcome(process: "subprocess.Popen[bytes]", deadline: float, seconds: float) -> str:
+def outcome(process: Any, deadline: float, seconds: float) -> str:
     """Why a command did not succeed by its deadline; empty where it did."""
+    import subprocess
+
     try:
         told, _ = process.communicate(timeout=max(0.1, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -247,3 +251,15 @@ def main(text: str) -> None:
     except OSError as error:
         answer = {"error": f"{error.filename or 'the probe'}: {error.strerror or error}"}
     sys.stdout.write(BEGIN + json.dumps(answer) + END + "\n")
+    sys.stdout.flush()
+
+
+def serve() -> None:
+    """Answer requests, one a line, until they end, or none has come for a while."""
+    while True:
+        signal.alarm(IDLE_S)
+        line = sys.stdin.buffer.readline()
+        signal.alarm(0)
+        if not line:
+            return
+        main(line.decode())

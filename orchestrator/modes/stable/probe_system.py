@@ -9,8 +9,6 @@ import json
 import os
 import pwd
 import re
-import socket
-import subprocess
 import time
 from typing import Any
 
@@ -35,6 +33,8 @@ SHOWN = "Id,LoadState,ActiveState,UnitFileState,FragmentPath,DropInPaths,StateCh
 
 def told(command: "list[str]") -> "tuple[int, str]":
     """A program's exit code and output; 127 where it is not there or does not end."""
+    import subprocess  # not at the top: a look at files alone does without
+
     environment = dict(os.environ, LC_ALL="C", PATH=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin")
     try:
         done = subprocess.run(
@@ -236,7 +236,7 @@ def read_text(path: str) -> str:
 
 def read_hostname(thing: "dict[str, Any]", key: str, host: Host) -> "dict[str, str]":
     """The host's name, now and after a reboot."""
-    return {"state": socket.gethostname(), "kept": bytes_of("/etc/hostname").decode("utf-8", "replace").strip()}
+    return {"state": os.uname().nodename, "kept": bytes_of("/etc/hostname").decode("utf-8", "replace").strip()}
 
 
 def read_timezone(thing: "dict[str, Any]", key: str, host: Host) -> "dict[str, str]":

@@ -10,7 +10,6 @@ A thing is what tasks manage: {"kind", "label", "enforced", "expect", "tasks", "
     values    its aspects as they were when it was stamped; of contents an HMAC, whose key lies beside it
 """
 
-import calendar
 import contextlib
 import time
 from typing import Any
@@ -121,6 +120,8 @@ def since(thing: "dict[str, Any]", host: Host) -> float:
 
 def time_of(text: str) -> float:
     """A time as systemd writes it (`Wed 2026-11-25 16:21:30 UTC`), in seconds since the epoch; 0 where it is none."""
+    import calendar
+
     with contextlib.suppress(ValueError, IndexError):
         words = text.split()
         parsed = time.strptime(" ".join(words[1:3]), "%Y-%m-%d %H:%M:%S")

@@ -38,9 +38,7 @@ from ansible.utils.display import Display
 from ansible.vars.manager import VariableManager
 
 from orchestrator.modes.stable import direct, probe, probe_text
-from orchestrator.modes.stable.ssh_settings import Settings
 
-PROBE = probe_text.text()
 # The host variable that moves the stamps of a host to another folder than /var/lib/orchestrator.
 STATE_FOLDER = "orchestrator_state_folder"
 # The host variable that says whether the probe may go without Ansible's ssh plugin; it may.
@@ -166,21 +164,20 @@ class Worker:
             connection = _connection(variables, templar, request)
             label[0] = _label(connection, label[0])
             command = _command(connection, variables, templar)
-            ask = json.dumps({**request["ask"], "folder": templar.template(variables.get(STATE_FOLDER))})
+            ask = {**request["ask"], "folder": templar.template(variables.get(STATE_FOLDER))}
             settings = direct.settings_of(connection) if _truth(templar, variables, DIRECT, True) else None
-        program = f"{PROBE}\nmain({ask!r})\n".encode()
         if settings is not None:
+            password, become = connection.get_option("password"), connection.become
+            name = command.replace(become.success, "") if become and become.success else command
+            asked = direct.Probe(settings, password, become, command, name, ask, bool(request["fresh"]))
             with contextlib.suppress(direct.NotHere):
-                return self._directly(settings, connection, command, program, request["timeout"])
-        return _send(connection, command, program, request["timeout"])
+                return self._directly(asked, connection, request["timeout"])
+        return _send(connection, command, probe_text.stdin(ask), request["timeout"])
 
-    def _directly(
-        self, settings: Settings, connection: Any, command: str, program: bytes, timeout: float
-    ) -> dict[str, Any]:
+    def _directly(self, asked: direct.Probe, connection: Any, timeout: float) -> dict[str, Any]:
         """The answer over a connection of our own. Raises NotHere where it is for the plugin to try."""
-        password = connection.get_option("password")
         try:
-            said = self.direct.run(settings, password, connection.become, command, program, timeout)
+            said = self.direct.run(asked, timeout)
         except direct.Lost as lost:
             return {"unreachable": f"{_label(connection, '')}: {lost}"}
         except TimeoutError:
@@ -223,7 +220,7 @@ def _command(connection: Any, variables: Mapping[str, Any], templar: Any) -> str
     """What runs the program that comes on stdin with the host's Python, as the user that the inventory says."""
     interpreter = str(templar.template(variables.get("ansible_python_interpreter", "auto")))
     python = FIND_PYTHON if interpreter.startswith("auto") else interpreter
-    command = f"exec {python} -I -S -"
+    command = f"exec {python} -I -S -c {connection._shell.quote(probe_text.STARTER)}"
     if not connection.has_pipelining:
         raise AnsibleError(f"the connection plugin `{connection.transport}` takes no input; use ssh")
     become = connection.become

@@ -1,0 +1,82 @@
+"""Probes that stay: a host is asked again over the connection that is there, of the process that runs.
+
+One command looks at a host several times within seconds. A kept probe is used by one asker at a time, ends when nobody
+has asked it for a while, and there are never more than so many; whatever is wrong with one, a new connection is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+KEPT_S = 15.0
+MOST_KEPT = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A probe that runs on a host, and its connection."""
+
+    connection: Any
+    process: Any
+
+    async def ask(self, given: bytes, end: bytes) -> bytes:
+        """What it prints until `end`; less where it ends before."""
+        self.process.stdin.write(given)
+        said = b""
+        while end not in said and (more := await self.process.stdout.read(1 << 16)):
+            said += more
+        return said
+
+    def drop(self) -> None:
+        """End it."""
+        self.connection.close()
+
+
+class Kept:
+    """The probes that stay; of one event loop."""
+
+    def __init__(self) -> None:
+        self._talks: dict[Hashable, tuple[Talk, asyncio.TimerHandle]] = {}
+
+    def take(self, key: Hashable) -> Talk | None:
+        """One that waits, for the caller alone, who puts it back or drops it."""
+        talk, timer = self._talks.pop(key, (None, None))
+        if timer is not None:
+            timer.cancel()
+        return talk
+
+    def put(self, key: Hashable, talk: Talk) -> None:
+        """Let it wait for the next question, if there is room."""
+        if key in self._talks or len(self._talks) >= MOST_KEPT:
+            talk.drop()
+            return
+        timer = asyncio.get_running_loop().call_later(KEPT_S, self._end, key)
+        self._talks[key] = talk, timer
+
+    def _end(self, key: Hashable) -> None:
+        if talk := self.take(key):
+            talk.drop()
+
+    async def ask(self, key: Hashable, request: bytes, end: bytes) -> bytes | None:
+        """The answer of a kept one; None where there is none, or it has none."""
+        import asyncssh
+
+        talk = self.take(key)
+        if talk is None:
+            return None
+        said = b""
+        try:
+            with contextlib.suppress(OSError, asyncssh.Error):
+                said = await talk.ask(request, end)
+        except BaseException:
+            talk.drop()
+            raise
+        if end not in said:
+            talk.drop()
+            return None
+        self.put(key, talk)
+        return said
