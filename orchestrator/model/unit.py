@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.model.address import Address
 from orchestrator.model.source import Source
-from orchestrator.model.values import Unknown, Value, digest, has_secret, leaves
+from orchestrator.model.values import Value, digest, has_secret, unknown_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Unit:
     @property
     def unknown(self) -> frozenset[str]:
         """The addresses that inputs still wait for; empty when all is known."""
-        found = [leaf for leaf in leaves(dict(self.inputs)) if isinstance(leaf, Unknown)]
+        found = unknown_in(dict(self.inputs))
         return frozenset().union(*(leaf.needs or {"?"} for leaf in found)) if found else frozenset()
 
     @property

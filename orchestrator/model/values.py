@@ -52,9 +52,14 @@ class Unknown:
         return MASK if self.secret else UNKNOWN
 
 
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+
+
 def leaves(value: Value) -> Iterator[Value]:
     """All leaves of a value: scalars, secrets and unknowns."""
-    if isinstance(value, Mapping):
+    if type(value) in _SCALARS:  # most values; asking whether a text is a Mapping takes much longer
+        yield value
+    elif isinstance(value, Mapping):
         for inner in value.values():
             yield from leaves(inner)
     elif isinstance(value, list | tuple):
@@ -64,8 +69,31 @@ def leaves(value: Value) -> Iterator[Value]:
         yield value
 
 
+def _special(value: Value) -> Iterator[Any]:
+    """The leaves that are no plain scalars: quick where there are none, as every plan asks this of every object."""
+    if type(value) in _SCALARS:
+        return
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            if type(inner) not in _SCALARS:
+                yield from _special(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            if type(inner) not in _SCALARS:
+                yield from _special(inner)
+    else:
+        yield value
+
+
+def unknown_in(value: Value) -> list[Unknown]:
+    """The leaves that are not known yet."""
+    return [leaf for leaf in _special(value) if isinstance(leaf, Unknown)]
+
+
 def mapped(value: Value, change: Callable[[Value], Any]) -> Any:
     """The same value with `change` applied to each leaf."""
+    if type(value) in _SCALARS:
+        return change(value)
     if isinstance(value, Mapping):
         return {key: mapped(inner, change) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -80,23 +108,23 @@ def masked(value: Value) -> Any:
 
 def revealed(value: Value) -> Any:
     """Plain JSON data with every secret in clear; only for the target. Raises ValueError on an unknown."""
+    return mapped(value, _revealed)
 
-    def plain(leaf: Value) -> Any:
-        if isinstance(leaf, Unknown):
-            raise ValueError("a value that is not known yet cannot be handed to a target")
-        return leaf.reveal() if isinstance(leaf, Secret) else leaf
 
-    return mapped(value, plain)
+def _revealed(leaf: Value) -> Any:
+    if isinstance(leaf, Unknown):
+        raise ValueError("a value that is not known yet cannot be handed to a target")
+    return leaf.reveal() if isinstance(leaf, Secret) else leaf
 
 
 def has_unknown(value: Value) -> bool:
     """Whether any leaf is not known yet."""
-    return any(isinstance(leaf, Unknown) for leaf in leaves(value))
+    return any(isinstance(leaf, Unknown) for leaf in _special(value))
 
 
 def has_secret(value: Value) -> bool:
     """Whether any leaf is secret, known or not."""
-    return any(isinstance(leaf, Secret) or (isinstance(leaf, Unknown) and leaf.secret) for leaf in leaves(value))
+    return any(isinstance(leaf, Secret) or (isinstance(leaf, Unknown) and leaf.secret) for leaf in _special(value))
 
 
 def digest(value: Value, salt: str = "") -> str:
@@ -104,7 +132,17 @@ def digest(value: Value, salt: str = "") -> str:
 
     Raises ValueError on an unknown.
     """
-    text = json.dumps(revealed(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    if has_secret(value):
-        return hmac.new(salt.encode(), text, hashlib.sha256).hexdigest()[:32]
-    return hashlib.sha256(text).hexdigest()[:32]
+    secret = False
+
+    def plain(leaf: Any) -> Any:  # called for what is no plain JSON data
+        nonlocal secret
+        if isinstance(leaf, Mapping):
+            return dict(leaf)
+        if not isinstance(leaf, Secret | Unknown):
+            raise TypeError(f"{type(leaf).__name__} is no JSON data")
+        secret = True
+        return _revealed(leaf)
+
+    encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain)
+    text = encoder.encode(value).encode()
+    return (hmac.new(salt.encode(), text, hashlib.sha256) if secret else hashlib.sha256(text)).hexdigest()[:32]

@@ -311,7 +311,8 @@ class Actor:
     def _remove(self, change: Change, path: str, live: Object, report: Report) -> None:
         uid = str(metadata(live).get("uid"))
         try:
-            self._api.delete(path, uid=uid)
+            if self._api.delete(path, uid=uid):
+                return
         except RefusedError as refused:
             if refused.status != 404:
                 raise

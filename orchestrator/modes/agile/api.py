@@ -16,7 +16,7 @@ from orchestrator.modes.agile.connection import Connection
 from orchestrator.modes.agile.objects import MANAGER
 from orchestrator.modes.agile.pacing import BUSY, PATIENCE, EndedError, Pace, asked_for
 
-PAGE = 500  # objects per LIST request
+PAGE = 2000  # objects per LIST request
 ONLY_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
@@ -141,8 +141,8 @@ class Api:
         """Replace an object, if its resourceVersion is still the body's."""
         self._call("PUT", path, body, query={"fieldManager": MANAGER})
 
-    def delete(self, path: str, *, uid: str) -> None:
-        """Delete the object if it still is the one with this uid.
+    def delete(self, path: str, *, uid: str) -> bool:
+        """Delete the object if it still is the one with this uid; whether it is gone already.
 
         The pods and the like of a workload go first; elsewhere, as with kubectl, what depends on it goes after it: for
         kinds that are new to it the garbage collector takes half a minute.
@@ -154,7 +154,9 @@ class Api:
             "propagationPolicy": "Foreground" if with_pods else "Background",
             "preconditions": {"uid": uid},
         }
-        self._call("DELETE", path, options)
+        answer = self._call("DELETE", path, options)
+        # An object that is still ending is given back; a Status says that there is none any more.
+        return bool(answer.get("kind") == "Status" and answer.get("status") == "Success")
 
     def _call(
         self,

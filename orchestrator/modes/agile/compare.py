@@ -16,6 +16,7 @@ from orchestrator.model.values import Secret, Unknown, Value, leaves, mapped
 from orchestrator.modes.agile import fields, quantities
 from orchestrator.modes.agile.fields import Owned
 from orchestrator.modes.agile.objects import Object, metadata
+from orchestrator.modes.agile.plainly import is_plainly_as
 from orchestrator.modes.agile.points import Masks, Point
 
 # What the API server keeps itself: no part of what is declared.
@@ -34,7 +35,10 @@ def differences(
     """
     wanted = plain_data(declared)
     masks = Masks(secret, all_text=str(live.get("kind")) == "Secret")
-    start = Point(live, masks, owned=fields.owners(live, str(wanted.get("apiVersion"))))
+    owned = fields.owners(live, str(wanted.get("apiVersion")))
+    if is_plainly_as(wanted, live, next((one.tree for one in owned if one.ours), {})):
+        return ()
+    start = Point(live, masks, owned=owned)
     found = [*_changed(wanted, live, start), *_left(wanted, live, start)]
     return tuple(_unique(found))
 

@@ -17,7 +17,7 @@ from orchestrator.model.observation import Absent, Observation, Observed, Presen
 from orchestrator.model.outcome import Lease, Outcome, Report, Result
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
-from orchestrator.modes.agile import incluster, kubeconfig, namespaces
+from orchestrator.modes.agile import incluster, kubeconfig
 from orchestrator.modes.agile.acting import Actor
 from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
 from orchestrator.modes.agile.comparing import Comparer
@@ -25,6 +25,7 @@ from orchestrator.modes.agile.connection import Connection
 from orchestrator.modes.agile.discovery import Kinds
 from orchestrator.modes.agile.inventory import Inventory
 from orchestrator.modes.agile.leases import Leases
+from orchestrator.modes.agile.namespaces import Namespaces
 from orchestrator.modes.agile.objects import ESTATE, estate_of, metadata, split_name
 from orchestrator.modes.agile.observing import Reader, Seen
 from orchestrator.modes.agile.site import AgileSite
@@ -47,6 +48,7 @@ class _Reach:
     kinds: Kinds
     comparer: Comparer
     actor: Actor
+    namespaces: Namespaces
 
 
 class AgileDriver(NoSnapshots):
@@ -56,7 +58,6 @@ class AgileDriver(NoSnapshots):
         self._site = site
         self._closing = threading.Event()
         self._lock = threading.Lock()
-        self._namespaces = threading.Lock()  # nobody removes one while another is about to use it
         self._made: _Reach | None = None
         self._made_programs: Programs | None = None
         self._seen = Seen()
@@ -170,8 +171,8 @@ class AgileDriver(NoSnapshots):
         coming = [change.unit for change in changes if change.unit is not None]
         declared = {split_name(u.address.name)[1] for u in [*self._units, *coming] if u.address.kind == "Namespace"}
         wanted = {str(u.spec["namespace"]) for u in coming} | {split_name(u.address.name)[0] for u in coming}
-        with self._namespaces:
-            troubles = namespaces.ensure(reach.api, wanted - declared - {""}, self._site.estate_id)
+        with reach.namespaces.held(wanted - {""}):
+            troubles = reach.namespaces.ensure(wanted - declared - {""})
             if not troubles:
                 troubles = self._write_inventory(reach, coming)
         reach.actor.prepare(changes)
@@ -212,8 +213,7 @@ class AgileDriver(NoSnapshots):
                 if key not in left | declared:
                     self._stack(key).remove()
             used = {split_name(a.name)[0] for a in (there | done) - deleted}
-            with self._namespaces:
-                namespaces.remove_empty(reach.api, reach.kinds, emptied - used - {""}, self._site.estate_id)
+            reach.namespaces.remove_empty(emptied - used - {""})
         except (RefusedError, UnreachedError):
             return
 
@@ -258,6 +258,9 @@ class AgileDriver(NoSnapshots):
     def release(self, lease: Lease) -> None:
         """See `Driver.release`. One that cannot be taken off runs out."""
         self._untaken = None
+        with contextlib.suppress(UnreachedError, RefusedError):
+            if self._made is not None:
+                self._made.namespaces.wait()
         with contextlib.suppress(UnreachedError, DriverError):
             self._leases().release(lease)
 
@@ -323,7 +326,8 @@ class AgileDriver(NoSnapshots):
                 kinds = Kinds(api, site.scratch)
                 comparer = Comparer(api, kinds, site.estate_id, site.scrub)
                 actor = Actor(api, kinds, comparer, site.estate_id, site.scrub, self._closing)
-                self._made = _Reach(connection, api, kinds, comparer, actor)
+                namespaces = Namespaces(api, kinds, site.estate_id, self._closing)
+                self._made = _Reach(connection, api, kinds, comparer, actor, namespaces)
             return self._made
 
 

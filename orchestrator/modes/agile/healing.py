@@ -29,6 +29,8 @@ def healed(live: Object, now: float) -> dict[str, dict[str, Any]]:
 
 def with_history(differences: Sequence[Difference], live: Object, now: float) -> tuple[Difference, ...]:
     """The differences, each with how often it was set back against the same manager lately."""
+    if not differences:
+        return ()
     before = healed(live, now)
 
     def known(difference: Difference) -> Difference:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from orchestrator.model.address import Address
@@ -98,8 +99,15 @@ def marks_of(thing: Object) -> dict[str, str]:
 
 def stamp_of(thing: Object) -> Stamp | None:
     """The stamp that an object bears; None where it bears none that can be read."""
+    text = annotation(thing, STAMP)
+    return _stamp(text) if text else None
+
+
+@lru_cache(maxsize=100_000)
+def _stamp(text: str) -> Stamp | None:
+    """Kept: each look, and each wave of a run, reads an object's stamp several times."""
     try:
-        data = json.loads(annotation(thing, STAMP) or "null")
+        data = json.loads(text)
         return Stamp.from_data(data) if isinstance(data, dict) else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

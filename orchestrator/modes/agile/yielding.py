@@ -55,6 +55,9 @@ def left_to_others(unit: Unit, live: Object, scaled: frozenset[str]) -> tuple[st
 
 def _is_autoscaled(live: Object) -> bool:
     """Whether an autoscaler was the last to set the replicas."""
+    spec = live.get("spec")
+    if not isinstance(spec, Mapping) or "replicas" not in spec:
+        return False
     for one in fields.owners(live, str(live.get("apiVersion"))):
         if one.manager == _CONTROLLERS and "f:replicas" in (one.tree.get("f:spec") or {}):
             return True
@@ -64,6 +67,8 @@ def _is_autoscaled(live: Object) -> bool:
 def with_live(manifest: Mapping[str, Value], live: Object, paths: Sequence[str]) -> dict[str, Value]:
     """The manifest without these paths, or with the live object's values there where nobody but us holds them."""
     made: Any = dict(manifest)
+    if not paths:
+        return made  # type: ignore[no-any-return]
     start = _At(fields.owners(live, str(manifest.get("apiVersion"))))
     for path in paths:
         made = _put(made, live, steps(path), start)
