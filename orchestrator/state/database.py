@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from orchestrator.errors import StateError
-from orchestrator.state.schema import HEAD
+from orchestrator.state.schema import CHECKED, HEAD
 
 ELSEWHERE = "ORCHESTRATOR_STATE_DIR"
 
@@ -192,6 +192,7 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
+        connection.info.pop(CHECKED, None)
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

@@ -6,6 +6,8 @@ from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, LargeBin
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 HEAD = "0004"
+# In a connection's `info`: the leases that its transaction has checked. Nobody else writes until that ends.
+CHECKED = "checked leases"
 
 metadata = MetaData()
 

@@ -209,7 +209,8 @@ class PlainView:
         """A line, or the block of a failure. What was held is said at the end, together."""
         with self._lock:
             self._said.pop(change.address, None)
-            alike = next((c.address for c, told in self._outcomes if _same_failure(c, told, change, outcome)), None)
+            before = self._outcomes if outcome.result == Result.FAILED else ()
+            alike = next((c.address for c, told in before if _same_failure(c, told, change, outcome)), None)
             self._outcomes.append((change, outcome))
             if alike is not None:
                 self._write(self._line(FAILED, t.RED, change.address, f"{outcome.result} as {t.clean(alike.label)}"))
