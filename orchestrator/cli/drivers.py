@@ -34,9 +34,17 @@ class Reach:
     hosts: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
+End = Callable[[str, Mode, Driver], None]
+
+
+def close(site: str, mode: Mode, driver: Driver) -> None:
+    """The end of a site's driver."""
+    driver.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """What all drivers of an estate have in common."""
+    """What all drivers of an estate have in common; `end` is called with each when the session ends."""
 
     loaded: Loaded
     scratch: Path
@@ -45,6 +53,7 @@ class Maker:
     store: Store
     secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
     refresh: bool = False
+    end: End = close
 
     @property
     def estate(self) -> tuple[str, str]:
@@ -60,7 +69,7 @@ class Maker:
 
 
 def drivers_for(maker: Maker, sites: Iterable[str]) -> Reach:
-    """Drivers for these sites; they are closed with the maker's stack."""
+    """Drivers for these sites; they end with the maker's stack."""
     names = sorted(sites)
     declared = maker.loaded.sites
     hosts: Mapping[str, Mapping[str, Mapping[str, Any]]] = {}
@@ -70,8 +79,8 @@ def drivers_for(maker: Maker, sites: Iterable[str]) -> Reach:
     for name in names:
         if agile := declared[name].model.spec.agile:
             drivers[name, Mode.AGILE] = _agile(maker, declared[name], agile)
-    for driver in drivers.values():
-        maker.stack.callback(driver.close)
+    for (name, mode), driver in drivers.items():
+        maker.stack.callback(maker.end, name, mode, driver)
     return Reach(drivers, hosts)
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 
 from orchestrator import desired
+from orchestrator.cli.drivers import close
 from orchestrator.cli.options import estate_option, every_option, output_option, parallel_option, scope_options
 from orchestrator.cli.running import carry_out
+from orchestrator.cli.sentries import Post, Sentries
 from orchestrator.cli.session import Limits, Session, load, reached, scope_of, session
 from orchestrator.cli.views.apply import ApplyView, make_view
 from orchestrator.errors import OrchestratorError
@@ -19,6 +21,7 @@ from orchestrator.execution.snapshots import refuse_without_snapshots
 from orchestrator.execution.stop import Stop, stop_on_signals
 from orchestrator.model.change import Action, Change, Plan, Scope
 from orchestrator.planning.batches import together
+from orchestrator.reconciler.bell import Bell
 from orchestrator.reconciler.loop import healing
 from orchestrator.reconciler.loop import reconcile as run_loop
 
@@ -33,20 +36,35 @@ from orchestrator.reconciler.loop import reconcile as run_loop
 def reconcile(estate: Path | None, limits: Limits, every: float, once: bool, parallel: int, output: str) -> None:
     """Plan and apply again and again, every site by itself, without asking.
 
-    What the documents ask for is applied; drift is healed on Kubernetes and reported on machines. A site that
-    cannot be done is told and tried again. Ends in good order on SIGINT or SIGTERM.
+    What the documents ask for is applied; drift is healed on Kubernetes and reported on machines. Between its turns a
+    site is visited as soon as something on its cluster has changed. A site that cannot be done is told and tried
+    again. Ends in good order on SIGINT or SIGTERM.
     """
-    stop = Stop()
-    cycle = _Cycle(estate, limits, make_view(output), parallel, stop)
-    with stop_on_signals(stop, cycle.say):
-        run_loop(cycle, every=every, parallel=parallel, stop=stop, once=once)
+    stop, bell = Stop(), Bell(every)
+    sentries = None if once else Sentries(bell.ring)
+    cycle = _Cycle(estate, limits, make_view(output), parallel, stop, sentries)
+    try:
+        with stop_on_signals(stop, cycle.say):
+            run_loop(cycle, every=every, parallel=parallel, stop=stop, once=once, bell=bell)
+    finally:
+        if sentries is not None:
+            sentries.close()
 
 
 class _Cycle:
     """Every site gets a session of its own each time, so that one's trouble is never another's."""
 
-    def __init__(self, estate: Path | None, limits: Limits, view: ApplyView, parallel: int, stop: Stop) -> None:
+    def __init__(
+        self,
+        estate: Path | None,
+        limits: Limits,
+        view: ApplyView,
+        parallel: int,
+        stop: Stop,
+        sentries: Sentries | None,
+    ) -> None:
         self.estate, self.limits, self.view, self.parallel, self.stop = estate, limits, view, parallel, stop
+        self.sentries = sentries
 
     def say(self, text: str) -> None:
         """A line for whoever watches."""
@@ -56,13 +74,19 @@ class _Cycle:
         """The sites in scope, as the documents are now; those that a placement takes in batches as one: `a, b`."""
         loaded = load(self.estate)
         names = reached(loaded, scope_of(loaded, self.limits))
-        return [", ".join(group) for group in together(names, desired.rollouts_of(loaded))]
+        groups = [", ".join(group) for group in together(names, desired.rollouts_of(loaded))]
+        if self.sentries is not None:
+            self.sentries.keep_only(groups)
+        return groups
 
     @contextmanager
     def visit(self, site: str) -> Iterator[_Visit]:
         """The session of one site, or of several as `sites` names them."""
-        with session(self.estate, replace(self.limits, site=f"name in ({site})"), parallel=self.parallel) as it:
-            yield _Visit(it, self)
+        limits = replace(self.limits, site=f"name in ({site})")
+        post = self.sentries.post(site) if self.sentries is not None else None
+        end = post.end if post is not None else close
+        with session(self.estate, limits, parallel=self.parallel, end=end) as it:
+            yield _Visit(it, self, post)
 
     def trouble(self, site: str, error: OrchestratorError) -> None:
         """Say it, and go on."""
@@ -70,12 +94,14 @@ class _Cycle:
 
 
 class _Visit:
-    def __init__(self, it: Session, cycle: _Cycle) -> None:
-        self.it, self.cycle = it, cycle
+    def __init__(self, it: Session, cycle: _Cycle, post: Post | None) -> None:
+        self.it, self.cycle, self.post = it, cycle, post
 
     def plan(self) -> Plan:
         """What the site needs. Raises PlanError where machines are to be kept before and cannot."""
         made = self.it.plan()
+        if self.post is not None:
+            self.post.saw(self.it.loaded, made)
         refuse_without_snapshots(made, self.it.world)
         return made
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import desired, documents, planning
-from orchestrator.cli.drivers import Maker, blueprint_folders, drivers_for, vault_refs
+from orchestrator.cli.drivers import End, Maker, blueprint_folders, close, drivers_for, vault_refs
 from orchestrator.cli.pinning import last_good, pinned, with_pins
 from orchestrator.cli.places import remember_places
 from orchestrator.cli.rendering import renderer
@@ -157,11 +157,12 @@ def session(
     parallel: int = 8,
     refresh: bool = False,
     amend: Callable[[Loaded, Store], Loaded] = pinned,
+    end: End = close,
 ) -> Iterator[Session]:
     """Everything a command needs, ended when the block ends.
 
     `amend` changes the documents once they are read: where it is not given, what is pinned stays as it was.
-    With `refresh` machine providers are asked even where all hosts answer.
+    With `refresh` machine providers are asked even where all hosts answer. `end` ends each driver.
     """
     loaded = load(estate)
     with ExitStack() as stack:
@@ -172,7 +173,9 @@ def session(
         vaults = vault_refs(loaded, reached(loaded, scope))
         asked = {ref: loaded.sites[name].at.of("spec", "stable", "vault") for name, ref in vaults.items()}
         secrets = read_secrets(asked | desired.secret_refs(loaded), loaded.root)
-        maker = Maker(loaded, state_folder(loaded.root), scrubber(secrets.values()), stack, store, secrets, refresh)
+        maker = Maker(
+            loaded, state_folder(loaded.root), scrubber(secrets.values()), stack, store, secrets, refresh, end
+        )
         reach = drivers_for(maker, reached(loaded, scope))
         world = World(
             loaded=loaded,

@@ -1,4 +1,4 @@
-"""The loop in its thin form: every so often each site is planned and applied by itself.
+"""The loop: every so often, and as soon as something at it has changed, each site is planned and applied by itself.
 
 What the documents ask for is applied in both modes. Drift is healed in the agile mode and only reported in the
 stable one. A site's trouble is told and tried again the next time; it is never another site's.
@@ -6,8 +6,9 @@ stable one. A site's trouble is told and tried again the next time; it is never 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
@@ -16,6 +17,9 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.execution.stop import Stop
 from orchestrator.model.address import Mode
 from orchestrator.model.change import Action, Change, Plan
+from orchestrator.reconciler.bell import Bell
+
+_BEAT = 0.1  # seconds after which a bell, or a wish to stop, is noticed
 
 
 class Visit(Protocol):
@@ -60,14 +64,38 @@ def healing(plan: Plan) -> tuple[Plan, tuple[Change, ...]]:
     return replace(plan, changes=kept), held_back
 
 
-def reconcile(cycle: Cycle, *, every: float, parallel: int, stop: Stop, once: bool = False) -> None:
-    """Do all sites, again and again, `every` seconds apart, until `stop` is asked for."""
-    while not stop.asked:
-        names = _sites(cycle)
-        with ThreadPoolExecutor(max_workers=max(1, min(parallel, len(names) or 1))) as pool:
-            list(pool.map(lambda site: _one(cycle, site, stop), names))
-        if once or stop.wait(every):
-            return
+def reconcile(
+    cycle: Cycle, *, every: float, parallel: int, stop: Stop, once: bool = False, bell: Bell | None = None
+) -> None:
+    """Do all sites, again and again, until `stop` is asked for: `every` seconds apart, and when `bell` rings for them.
+
+    A site that takes longer is left to finish: the others have their turns meanwhile.
+    """
+    bell = bell or Bell(every)
+    running: dict[str, Future[None]] = {}
+    with ThreadPoolExecutor(max_workers=parallel) as pool:
+
+        def begin(site: str) -> bool:
+            if site in running and not running[site].done():
+                return False
+            running[site] = pool.submit(_one, cycle, site, stop, bell)
+            return True
+
+        while not stop.asked:
+            names, until = _sites(cycle), time.monotonic() + every
+            for name in names:
+                begin(name)
+            if once:
+                break
+            while not stop.asked and (left := until - time.monotonic()) > 0:
+                for name in bell.due():
+                    if name in names and not begin(name):
+                        bell.ring(name)
+                stop.wait(min(left, _BEAT))
+                for ended in [future for future in running.values() if future.done()]:
+                    ended.result()  # raises what is no trouble of a site, but a fault of ours
+        for future in running.values():
+            future.result()
 
 
 def _sites(cycle: Cycle) -> list[str]:
@@ -78,14 +106,18 @@ def _sites(cycle: Cycle) -> list[str]:
         return []
 
 
-def _one(cycle: Cycle, site: str, stop: Stop) -> None:
+def _one(cycle: Cycle, site: str, stop: Stop, bell: Bell) -> None:
     if stop.asked:
         return
+    changed = False
     try:
         with cycle.visit(site) as visit:
             plan, held_back = healing(visit.plan())
             visit.tell(plan, held_back)
             if plan.acting:
+                changed = True
                 visit.apply(plan)
     except OrchestratorError as error:
         cycle.trouble(site, error)
+    finally:
+        bell.visited(site, changed=changed)

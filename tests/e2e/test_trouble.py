@@ -10,8 +10,9 @@ import json
 import os
 import shutil
 import signal
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,25 @@ def test_reconcile_heals_kubernetes_and_only_reports_machines(estate: Estate) ->
     assert estate.field("deployment/web", "{.spec.replicas}") == "2"
     assert "by-hand" in estate.on("db-0", "tail -1 /etc/db.conf")
     assert "reported only" in ran.err
+
+
+def test_reconcile_heals_kubernetes_as_soon_as_it_is_changed(estate: Estate) -> None:
+    loop = estate.start("reconcile", "--every", "1h", "--mode", "agile")
+    try:
+        for replicas in (5, 6):
+            estate.kubectl("--namespace", "shop", "scale", "deployment", "web", f"--replicas={replicas}")
+            until(lambda: estate.field("deployment/web", "{.spec.replicas}") == "2")
+    finally:
+        loop.send_signal(signal.SIGINT)
+        ran = estate.ended(loop).ended(0)
+    assert ran.out.count("spec.replicas 2") >= 1, ran
+
+
+def until(holds: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def test_a_secret_is_in_no_file_output_process_or_environment(estate: Estate) -> None:

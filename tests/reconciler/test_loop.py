@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+
+import pytest
 
 from orchestrator.errors import DriverError, OrchestratorError
 from orchestrator.execution.stop import Stop
 from orchestrator.model.address import Address
 from orchestrator.model.change import Action, Change, Plan
+from orchestrator.reconciler.bell import Bell
 from orchestrator.reconciler.loop import healing, reconcile
 
 AGILE = Address.parse("s/p/agile/web/Deployment.apps/n/web")
@@ -104,4 +108,54 @@ def test_it_goes_round_until_it_is_asked_to_stop() -> None:
     sites = Counting()
     reconcile(sites, every=0.01, parallel=1, stop=stop)
     assert sites.rounds == 3
-    assert len(sites.applied) == 6
+    assert {*sites.applied} == {"a", "b", "c"}
+
+
+def test_a_site_that_is_rung_for_is_visited_before_its_turn_and_alone() -> None:
+    stop, bell = Stop(), Bell()
+
+    class Once(Sites):
+        def visit(self, site: str) -> AbstractContextManager[Visit]:
+            if len(self.applied) == 3:
+                stop.ask()
+            return super().visit(site)
+
+    sites = Once()
+    ringer = threading.Timer(0.3, bell.ring, ["b"])
+    ringer.start()
+    reconcile(sites, every=3600, parallel=3, stop=stop, bell=bell)
+    ringer.join()
+    assert sorted(sites.applied) == ["a", "b", "b", "c"]
+
+
+def test_a_fault_of_ours_ends_the_loop() -> None:
+    class Faulty(Sites):
+        def visit(self, site: str) -> AbstractContextManager[Visit]:
+            raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError):
+        reconcile(Faulty(), every=3600, parallel=2, stop=Stop())
+
+
+def test_who_keeps_changing_something_is_visited_less_and_less_often() -> None:
+    now = [1000.0]
+    bell = Bell(longest=6, clock=lambda: now[0])
+    waits = []
+    for _ in range(5):
+        bell.ring("a")
+        began = now[0]
+        while bell.due() == []:
+            now[0] += 0.5
+        waits.append(now[0] - began)
+        bell.visited("a", changed=True)
+    assert waits == [0, 1, 2, 4, 6]
+    now[0] += 120
+    bell.ring("a")
+    assert bell.due() == ["a"]
+    bell.visited("a", changed=True)
+    bell.ring("a")
+    bell.ring("b")
+    assert bell.due() == ["b"]
+    now[0] += 1
+    assert bell.due() == ["a"]
+    assert bell.due() == []
