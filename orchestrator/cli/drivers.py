@@ -16,9 +16,7 @@ from orchestrator.cli.machine_providers import machine_provider
 from orchestrator.cli.secrets import read_secret
 from orchestrator.documents.loaded import Loaded, Written
 from orchestrator.documents.models import Cluster, SecretRef, Site, SiteAgile
-from orchestrator.errors import DocumentsError
 from orchestrator.model.address import Mode
-from orchestrator.model.source import Diagnostic
 from orchestrator.model.values import Secret
 from orchestrator.modes.driver import Driver
 from orchestrator.state import Store
@@ -151,7 +149,11 @@ def _agile(maker: Maker, site: Written[Site], agile: SiteAgile) -> Driver:
     from orchestrator.modes.unreachable import UnreachableDriver
 
     cluster = agile.cluster
-    kubeconfig = None if cluster.in_cluster else _kubeconfig(maker, site, cluster)
+    try:
+        kubeconfig = None if cluster.in_cluster else _kubeconfig(maker, site, cluster)
+    except LookupError as error:
+        place = site.at.of("spec", "agile", "cluster", "kubeconfig")
+        return UnreachableDriver(f"{error.args[0]}; {error.args[1]} ({place.file}:{place.line})")
     if kubeconfig is None and not cluster.in_cluster:
         return UnreachableDriver(NO_LAB)
     from orchestrator.modes.agile.driver import AgileDriver
@@ -191,16 +193,12 @@ def _pulumi() -> Path:
 
 
 def _kubeconfig(maker: Maker, site: Written[Site], cluster: Cluster) -> Path | None:
-    """The file; None for a lab that is not running."""
+    """The file; None for a lab that is not running. Raises LookupError(what, hint) for a reference to nothing."""
     if cluster.lab:
         from orchestrator import lab
 
         return lab.kubeconfig()
     given = cluster.kubeconfig
     if isinstance(given, SecretRef):
-        try:
-            given = str(read_secret(given, maker.loaded.root).reveal())
-        except LookupError as error:
-            place = site.at.of("spec", "agile", "cluster", "kubeconfig")
-            raise DocumentsError([Diagnostic(place, str(error.args[0]), str(error.args[1]))]) from None
+        given = str(read_secret(given, maker.loaded.root).reveal())
     return maker.loaded.root / Path(site.at.file).parent / Path(str(given)).expanduser()

@@ -12,7 +12,7 @@ import yaml
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Absent, Observation, Observed, Present, Unreachable
-from orchestrator.model.outcome import Outcome, Progress, Result
+from orchestrator.model.outcome import Lease, Outcome, Progress, Result
 from orchestrator.model.source import Source
 from orchestrator.model.unit import Unit
 from orchestrator.modes.agile.driver import AgileDriver
@@ -20,6 +20,8 @@ from orchestrator.modes.agile.objects import kind_of, name_of
 from orchestrator.planning.diff import change_for
 
 CANARY = "canary-7be1d2c4f0"
+
+NO_LEASE = Lease("lab", "nobody", 0, 0, 0.0, 0.0)
 
 
 def unit(
@@ -126,6 +128,7 @@ class Estate:
         outcomes: dict[str, Outcome] = {}
         for key in sorted({c.address.workload_key for c in planned}, key=str):
             outcomes |= self.do([c for c in planned if c.address.workload_key == key])
+        self.driver.release(NO_LEASE)  # as at the end of a run: what was begun to be removed is gone then
         return outcomes
 
     def do(self, changes: list[Change]) -> dict[str, Outcome]:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import DriverError
+from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Absent, Observation, Unreachable
+from orchestrator.model.outcome import Lease, Result
 from orchestrator.modes.agile import api, incluster, pacing
 from orchestrator.modes.agile.driver import AgileDriver
 from orchestrator.modes.agile.pacing import EndedError, Pace, asked_for
@@ -31,11 +33,11 @@ def ca(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def seen(tmp_path: Path) -> Iterator[Callable[..., Observation]]:
-    """What a driver sees of one ConfigMap with a kubeconfig."""
+def driver(tmp_path: Path) -> Iterator[Callable[..., AgileDriver]]:
+    """A driver with a kubeconfig."""
     drivers: list[AgileDriver] = []
 
-    def look(kubeconfig: Path, allowed: tuple[str, ...] = ()) -> Observation:
+    def made(kubeconfig: Path, allowed: tuple[str, ...] = ()) -> AgileDriver:
         site = AgileSite(
             site="lab",
             estate_id="e",
@@ -48,11 +50,17 @@ def seen(tmp_path: Path) -> Iterator[Callable[..., Observation]]:
             allowed_exec=allowed,
         )
         drivers.append(AgileDriver(site))
-        return drivers[-1].observe([CONFIG], []).units[CONFIG.address]
+        return drivers[-1]
 
-    yield look
-    for driver in drivers:
-        driver.close()
+    yield made
+    for each in drivers:
+        each.close()
+
+
+@pytest.fixture
+def seen(driver: Callable[..., AgileDriver]) -> Callable[..., Observation]:
+    """What a driver sees of one ConfigMap with a kubeconfig."""
+    return lambda *given: driver(*given).observe([CONFIG], []).units[CONFIG.address]
 
 
 def why(observation: Observation) -> str:
@@ -70,6 +78,26 @@ def test_a_server_that_is_down_is_held(ca: Authority, tmp_path: Path, seen: Call
     with serving(ca.pair("server"), NOTHING) as server:
         kubeconfig = server.kubeconfig(tmp_path / "k", ca.path)
     assert why(seen(kubeconfig)) == "connection refused"
+
+
+def test_a_kubeconfig_that_cannot_be_used_is_held_and_read_again(
+    ca: Authority, tmp_path: Path, driver: Callable[..., AgileDriver]
+) -> None:
+    one = driver(tmp_path / "k")
+    lease = Lease("lab", "me", 1, 1, 0.0, 60.0)
+    found = one.observe([CONFIG], []).units[CONFIG.address]
+    assert isinstance(found, Unreachable)
+    assert "there is no such file; check `agile.cluster.kubeconfig`" in found.cause
+    assert one.watch(lambda: None) is False
+    assert one.take(lease) is None
+    change = Change(CONFIG.address, Action.CREATE, "", unit=CONFIG)
+    assert [o.result for o in one.apply([change], lambda told: None)] == [Result.UNREACHABLE]
+    one.release(lease)
+    with pytest.raises(DriverError, match="no such file"):
+        one.unlock()
+    with serving(ca.pair("server"), NOTHING) as server:
+        server.kubeconfig(tmp_path / "k", ca.path)
+        assert isinstance(one.observe([CONFIG], []).units[CONFIG.address], Absent)
 
 
 def test_a_server_that_does_not_answer_in_time_is_held(

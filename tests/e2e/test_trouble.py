@@ -110,6 +110,27 @@ def test_a_cluster_that_is_down_is_held_with_one_cause_and_the_machines_go_ahead
     assert greeting(estate, "db-1") == "greeting hi"
 
 
+@pytest.mark.parametrize(
+    ("cluster", "cause"),
+    [
+        ("{kubeconfig: nowhere.kubeconfig}", "nowhere.kubeconfig: there is no such file"),
+        ("{kubeconfig: site.yaml}", "site.yaml: not a kubeconfig; it has to have clusters, users and contexts"),
+        ("{kubeconfig: {secretRef: {env: E2E_UNSET}}}", "E2E_UNSET is not set; export E2E_UNSET=… (site.yaml:"),
+        ("{inCluster: true}", "this is no pod"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_holds_its_cluster_and_nothing_else(
+    estate: Estate, cluster: str, cause: str
+) -> None:
+    estate.write("site.yaml", "cluster: {lab: true}", f"cluster: {cluster}")
+    estate.write(BLUEPRINT, "default: hello", "default: hi")
+    ran = estate("plan").ended(0)
+    told = " ".join(ran.out.split())
+    assert told.count(cause) == 1, ran
+    assert "~ configuration" in told, ran
+    assert {action for name, action in estate.plan().items() if name.startswith("agile/")} == {"hold"}
+
+
 def unreachable(text: str) -> str:
     lines = [
         line.split("server:")[0] + "server: https://127.0.0.1:1" if "server:" in line else line
@@ -240,7 +261,6 @@ def test_a_broken_playbook_is_one_clear_message_and_changes_nothing(
         (BLUEPRINT, "[agile/web]", "[../../../etc]", "blueprint.yaml:21:19: the path `../../../etc` leaves"),
         ("shop.yaml", "./blueprints/shop", "../../etc", "shop.yaml:5:14: the blueprint's folder `../../etc` leaves"),
         (BLUEPRINT, "b.outputs.host}\n        password", "b.outputs.hots}\n        password", "hots"),
-        ("site.yaml", "{lab: true}", "{kubeconfig: nowhere.kubeconfig}", "nowhere.kubeconfig: there is no such file"),
         (
             BLUEPRINT,
             "  agile:\n",
@@ -286,7 +306,9 @@ def test_a_kubeconfig_that_wants_to_run_a_program_is_refused(documents: Estate) 
     }
     config.write_text(json.dumps(text))
     documents.write("site.yaml", "{lab: true}", f"{{kubeconfig: {config}}}")
-    assert "exec: [/bin/touch]" in refused(documents, "wants to run `/bin/touch`").err
+    told = " ".join(documents("plan", "--mode", "agile").ended(0).out.split())
+    assert "wants to run `/bin/touch`" in told
+    assert "exec: [/bin/touch]" in told
     assert not (documents.root / "ran").exists()
 
 

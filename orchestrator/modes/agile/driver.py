@@ -69,8 +69,11 @@ class AgileDriver(NoSnapshots):
         self._other: Lease | None = None  # who had it when it was last asked for
 
     def observe(self, units: Sequence[Unit], known: Sequence[Record]) -> Observed:
-        """See `Driver.observe`. Nothing of Pulumi is used. Raises DriverError for a kubeconfig that cannot be used."""
-        reach = self._reach()
+        """See `Driver.observe`. Nothing of Pulumi is used. A kubeconfig that cannot be used: a cluster out of reach."""
+        try:
+            reach = self._reach()
+        except UnreachedError as unreached:
+            return Observed(self._nothing_seen(units, known, unreached.cause))
         before, runs = reach.api.requests, self._made_programs.runs if self._made_programs else 0
         site = self._site
         reader = Reader(reach.api, reach.kinds, site.estate_id, site.site, site.scrub, reach.comparer)
@@ -102,7 +105,10 @@ class AgileDriver(NoSnapshots):
 
     def watch(self, changed: Callable[[], None]) -> bool:
         """See `Driver.watch`: the kinds that were seen, and those that later looks add."""
-        reach = self._reach()
+        try:
+            reach = self._reach()
+        except UnreachedError:
+            return False
         with self._lock:
             self._watch = Watch(reach.api, reach.kinds, f"{ESTATE}={self._site.estate_id}", changed)
         self._watch.cover(self._watched())
@@ -123,11 +129,11 @@ class AgileDriver(NoSnapshots):
 
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         """See `Driver.apply`. Raises ToolchainError where Pulumi cannot be had."""
-        reach = self._reach()
         if (trouble := self._without_lease()) is not None:
             for change in changes:
                 yield Outcome(change.address, trouble.result, trouble.message)
             return
+        reach = self._reach()  # the lease was taken through it
         done: list[Outcome] = []
         for change in changes:
             if change.address.kind == PROGRAM:
@@ -238,7 +244,10 @@ class AgileDriver(NoSnapshots):
 
         Raises DriverError where it cannot be run.
         """
-        reach = self._reach()
+        try:
+            reach = self._reach()
+        except UnreachedError as unreached:
+            raise DriverError(unreached.cause) from None
 
         def prepare(address: Address, namespace: str) -> str:
             coming = Change(address, Action.UPDATE, "by hand", unit=unit)
@@ -248,9 +257,8 @@ class AgileDriver(NoSnapshots):
 
     def take(self, lease: Lease) -> Lease | None:
         """See `Driver.take`. A cluster that cannot be reached has no lease taken: nothing is changed there either."""
-        leases = self._leases()
         try:
-            self._other, self._untaken = leases.take(lease), None
+            self._other, self._untaken = self._leases().take(lease), None
         except UnreachedError:
             self._untaken = lease
         return self._other
@@ -261,7 +269,7 @@ class AgileDriver(NoSnapshots):
         with contextlib.suppress(UnreachedError, RefusedError):
             if self._made is not None:
                 self._made.namespaces.wait()
-        with contextlib.suppress(UnreachedError, DriverError):
+        with contextlib.suppress(UnreachedError):
             self._leases().release(lease)
 
     def unlock(self) -> None:
@@ -317,11 +325,14 @@ class AgileDriver(NoSnapshots):
         return kubeconfig.read(site.kubeconfig, site.context, site.allowed_exec)
 
     def _reach(self) -> _Reach:
-        """Raises DriverError for a kubeconfig that cannot be used."""
+        """Raises UnreachedError for a kubeconfig that cannot be used; it is read again the next time."""
         site = self._site
         with self._lock:
             if self._made is None:
-                connection = Connection(self._access(), site.scratch)
+                try:
+                    connection = Connection(self._access(), site.scratch)
+                except DriverError as error:
+                    raise UnreachedError(str(error)) from None
                 api = Api(connection, self._closing)
                 kinds = Kinds(api, site.scratch)
                 comparer = Comparer(api, kinds, site.estate_id, site.scrub)
