@@ -91,6 +91,7 @@ def _units(here: Here, ref: Ref, workload: Agile, found: list[Manifest], namespa
             needs=before,
             protected=protected,
             blueprint=here.blueprint.label,
+            at=each.at,
         )
         for each, before in zip(found, needs, strict=True)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,7 @@ class Unit:
     needs     the units that come first
     protected where `protect: true` was written, or None
     blueprint `name version` of the blueprint it comes from
+    at        where a field of an object comes from, by its path: None where only the whole is known
     """
 
     address: Address
@@ -78,6 +79,7 @@ class Unit:
     needs: frozenset[Address] = frozenset()
     protected: Source | None = None
     blueprint: str = ""
+    at: Callable[[tuple[str | int, ...]], Source] | None = field(default=None, repr=False, compare=False)
     _digests: dict[str, tuple[dict[str, str], str]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )  # by salt: a plan asks for them several times

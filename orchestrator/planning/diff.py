@@ -87,7 +87,8 @@ def _made_by(seen: Present) -> str:
 
 
 def _refused(unit: Unit, seen: Present | Absent) -> str:
-    return f"the cluster refuses it: {seen.refused} ({unit.source.file}:{unit.source.line})"
+    where = seen.refused_at or f"{unit.source.file}:{unit.source.line}"
+    return f"the cluster refuses it: {seen.refused} ({where})"
 
 
 def _pending(seen: Present) -> str:

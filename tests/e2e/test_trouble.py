@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -310,6 +311,110 @@ def test_a_kubeconfig_that_wants_to_run_a_program_is_refused(documents: Estate) 
     assert "wants to run `/bin/touch`" in told
     assert "exec: [/bin/touch]" in told
     assert not (documents.root / "ran").exists()
+
+
+REFUSED = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: negative}
+spec:
+  selector: {matchLabels: {a: b}}
+  replicas: -1
+  template:
+    metadata: {labels: {a: b}}
+    spec:
+      containers:
+        - {name: one, image: x}
+        - name: two
+          image: x
+          imagePullPolicy: Sometimes
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: typed}
+spec:
+  selector: {matchLabels: {a: b}}
+  template:
+    metadata: {labels: {a: b}}
+    spec:
+      containers:
+        - {name: one, image: x}
+        - name: two
+          image: x
+          ports:
+            - containerPort: http
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: over-quota}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: List
+items:
+  - apiVersion: v1
+    kind: ConfigMap
+    metadata: {name: not-wanted}
+"""
+# Nobody may make a ConfigMap of that name, or any more claims.
+GUARDS = {
+    "apiVersion": "v1",
+    "kind": "List",
+    "items": [
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "claims", "namespace": "shop"},
+            "spec": {"hard": {"persistentvolumeclaims": "0"}},
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": "e2e-names"},
+            "spec": {
+                "matchConstraints": {
+                    "resourceRules": [
+                        {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}
+                    ]
+                },
+                "validations": [
+                    {"expression": "object.metadata.name != 'not-wanted'", "message": "that name is not wanted"}
+                ],
+            },
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": "e2e-names"},
+            "spec": {"policyName": "e2e-names", "validationActions": ["Deny"]},
+        },
+    ],
+}
+
+
+def test_what_the_cluster_refuses_is_told_at_the_line_of_the_field_that_it_names(documents: Estate) -> None:
+    """Validation, types, a quota and an admission policy, all in one plan; an apply begins nothing of that workload."""
+    (documents.root / "guards.json").write_text(json.dumps(GUARDS))
+    (documents.root / "blueprints/shop/agile/bad.yaml").write_text(REFUSED)
+    documents.write(BLUEPRINT, "  agile:\n", "  agile:\n    bad: {namespace: shop, manifests: [agile/bad.yaml]}\n")
+    documents.kubectl("apply", "-f", str(documents.root / "guards.json"))
+    quota = ("--namespace", "shop", "get", "resourcequota", "claims", "-o", "jsonpath={.status.hard}")
+    denied = ("--namespace", "shop", "create", "configmap", "not-wanted", "--dry-run=server", "-o", "name")
+    try:
+        until(lambda: "persistentvolumeclaims" in documents.kubectl(*quota))
+        until(lambda: subprocess.run(["kubectl", *denied], env=documents.environment, check=False).returncode != 0)
+        ran = documents("plan", "-o", "json", "--mode", "agile").ended(1)
+    finally:
+        documents.kubectl("delete", "-f", str(documents.root / "guards.json"))
+    told = {c["address"].rpartition("/")[2]: c["reason"] for c in ran.data["changes"] if c["action"] == "conflict"}
+    for name, says, line in (
+        ("negative", "spec.replicas: Invalid value: -1: must be greater than or equal to 0; spec.template", 6),
+        ("typed", 'containers[name="two"].ports[containerPort="http",protocol="TCP"].containerPort: expected', 29),
+        ("over-quota", "exceeded quota: claims", 31),
+        ("not-wanted", "that name is not wanted", 39),
+    ):
+        assert says in told[name], told
+        assert told[name].endswith(f"(blueprints/shop/agile/bad.yaml:{line})"), told
 
 
 def test_a_namespace_that_is_being_deleted_is_said_and_used_when_it_is_gone(estate: Estate) -> None:

@@ -19,7 +19,7 @@ from orchestrator.modes.agile import emptiness, judging
 from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
 from orchestrator.modes.agile.before import Before
 from orchestrator.modes.agile.compare import plain_data
-from orchestrator.modes.agile.comparing import Comparer, manifest_of
+from orchestrator.modes.agile.comparing import Comparer
 from orchestrator.modes.agile.conditions import readiness_of
 from orchestrator.modes.agile.discovery import Kind, Kinds
 from orchestrator.modes.agile.healing import healing
@@ -35,6 +35,7 @@ from orchestrator.modes.agile.objects import (
     Object,
     dressed,
     labels_for,
+    manifest_of,
     metadata,
     split_name,
     stamp_of,
@@ -43,6 +44,7 @@ from orchestrator.modes.agile.objects import (
 from orchestrator.modes.agile.observing import facts
 from orchestrator.modes.agile.ordering import defined_kind
 from orchestrator.modes.agile.owners import without_tools
+from orchestrator.modes.agile.placing import place
 from orchestrator.modes.agile.readiness import READY, Readiness
 from orchestrator.modes.agile.reasons import explained, waits_for_a_pod
 from orchestrator.modes.agile.waiting import Teller, WaitEndedError, beats
@@ -55,9 +57,10 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class _FailedError(Exception):
-    """This one change cannot be made; `message` for a person."""
+    """This one change cannot be made; `message` for a person, `where` if that is more than the unit's place."""
 
     message: str
+    where: str = ""
 
 
 class Actor:
@@ -133,8 +136,9 @@ class Actor:
         try:
             outcome = act(unit)  # type: ignore[arg-type]  # those that need a unit are not called without
         except _FailedError as failed:
-            outcome = Outcome(change.address, Result.FAILED, failed.message, where=where)
+            outcome = Outcome(change.address, Result.FAILED, failed.message, where=failed.where or where)
         except RefusedError as refused:
+            where = place(unit, refused) if unit else where
             outcome = Outcome(change.address, Result.FAILED, judging.said(refused), where=where)
         except UnreachedError as unreached:
             outcome = Outcome(change.address, Result.UNREACHABLE, unreached.cause, where=where)
@@ -188,7 +192,7 @@ class Actor:
         teller = Teller(change.address, report, self._scrub)
         if live is not None:
             self._let_go(path, live)
-        applied = self._put(path, revealed(body), force=force, teller=teller, seconds=_seconds(unit))
+        applied = self._put(unit, path, revealed(body), force=force, teller=teller)
         if change.action == Action.ADOPT:
             self._let_go(path, applied)
         return self._ready(change, unit, kind, path, applied, stamp, report)
@@ -208,17 +212,16 @@ class Actor:
                     raise
             live = self._api.get(path)  # its controllers write, too
 
-    def _put(
-        self, path: str, body: Mapping[str, Any], *, force: bool, teller: Teller, seconds: float
-    ) -> dict[str, Any]:
-        """Apply it; what may pass (a webhook that is not ready yet) is tried again for so long."""
+    def _put(self, unit: Unit, path: str, body: Mapping[str, Any], *, force: bool, teller: Teller) -> dict[str, Any]:
+        """Apply it; what may pass (a webhook that is not ready yet) is tried again until the unit's time is over."""
+        seconds = _seconds(unit)
         for last in beats(seconds, self._closing):
             try:
                 return self._api.apply(path, body, force=force)
             except RefusedError as refused:
                 why = judging.passing(refused)
                 if not why:
-                    raise _FailedError(_refusal(refused)) from None
+                    raise _FailedError(_refusal(refused), place(unit, refused)) from None
                 teller.tell(why)
                 if last:
                     break

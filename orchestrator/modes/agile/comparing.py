@@ -23,6 +23,7 @@ from orchestrator.modes.agile.objects import (
     Object,
     dressed,
     labels_for,
+    manifest_of,
     marks_of,
     metadata,
     split_name,
@@ -30,9 +31,18 @@ from orchestrator.modes.agile.objects import (
     stamp_text,
 )
 from orchestrator.modes.agile.owners import without_tools
+from orchestrator.modes.agile.placing import place
 from orchestrator.modes.agile.yielding import left_to_others, scaled_by, with_live
 
 _TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the API server would not take an object, and where what it refuses was written: `file:line`."""
+
+    why: str
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +51,13 @@ class Compared:
 
     manifest     what is to be applied: values that are left to others are as they live
     differences  what an apply would change, and (`kept`) what is only reported
-    refused      why the API server would not take it, for a person
+    refused      why the API server would not take it, for a person, and where what it refuses was written
     settled      whether nothing is left to ask the API server
     """
 
     manifest: Mapping[str, Value]
     differences: tuple[Difference, ...]
-    refused: str = ""
+    refused: Refusal | None = None
     settled: bool = True
 
 
@@ -98,7 +108,7 @@ class Comparer:
                 live = self._api.get(self._path(unit))
                 local = self.locally(unit, live)
         except RefusedError as refused:
-            return self._refused(local, refused)
+            return self._refused(unit, local, refused)
         except UnreachedError:
             return replace(local, settled=True)
         kept = tuple(each for each in local.differences if each.kept)
@@ -109,7 +119,7 @@ class Comparer:
             found += tuple(each for each in ours if each.new is None and each.path not in seen)
         return replace(local, differences=(*with_history(found, live, time.time()), *kept), settled=True)
 
-    def _refused(self, local: Compared, refused: RefusedError) -> Compared:
+    def _refused(self, unit: Unit, local: Compared, refused: RefusedError) -> Compared:
         """What a refusal says: that fields force a replacement, that it is refused, or nothing about the object."""
         if not judging.is_about_the_object(refused):
             return replace(local, settled=True)
@@ -117,24 +127,27 @@ class Comparer:
         ours = tuple(each for each in local.differences if not each.kept)
         if forced := judging.forced(refused, ours):
             return replace(local, differences=(*forced, *kept), settled=True)
-        return replace(local, refused=self._scrub(judging.said(refused)), settled=True)
+        return replace(local, refused=self._refusal(unit, refused), settled=True)
 
     def compare(self, unit: Unit, live: Object) -> Compared:
         """Both, as far as needed."""
         local = self.locally(unit, live)
         return local if local.settled else self.judged(unit, live, local)
 
-    def why_not(self, unit: Unit) -> str:
-        """Why the API server would not make an object that is not there; empty if it would, or cannot tell."""
+    def why_not(self, unit: Unit) -> Refusal | None:
+        """Why the API server would not make an object that is not there; None if it would, or cannot tell."""
         marks = {STAMP: stamp_text(unit.stamp(self._estate_id, ""))}
         manifest = dressed(plain_data(manifest_of(unit)), labels_for(self._estate_id, unit.address), marks)
         try:
             self._dry(unit, manifest, None)
         except RefusedError as refused:
-            return self._scrub(judging.said(refused)) if judging.is_about_the_object(refused) else ""
+            return self._refusal(unit, refused) if judging.is_about_the_object(refused) else None
         except UnreachedError:  # that it is not there was told before; whether it would be taken is not
-            return ""
-        return ""
+            return None
+        return None
+
+    def _refusal(self, unit: Unit, refused: RefusedError) -> Refusal:
+        return Refusal(self._scrub(judging.said(refused)), place(unit, refused))
 
     def _dry(self, unit: Unit, manifest: Mapping[str, Value], live: Object | None) -> Object:
         """The object as it would be. Raises RefusedError and UnreachedError."""
@@ -162,10 +175,3 @@ class Comparer:
 
     def _is_secret(self, text: str) -> bool:
         return self._scrub(text) != text
-
-
-def manifest_of(unit: Unit) -> Mapping[str, Value]:
-    """The object that a unit declares."""
-    manifest = unit.spec["object"]
-    assert isinstance(manifest, Mapping)
-    return manifest

@@ -11,9 +11,8 @@ from orchestrator.model.observation import Absent, Observation, Present
 from orchestrator.model.unit import Unit
 from orchestrator.modes.agile import namespaces
 from orchestrator.modes.agile.api import Api, RefusedError
-from orchestrator.modes.agile.comparing import manifest_of
 from orchestrator.modes.agile.discovery import Kinds
-from orchestrator.modes.agile.objects import split_name
+from orchestrator.modes.agile.objects import manifest_of, split_name
 from orchestrator.modes.agile.ordering import defined_kind
 
 # What an API server's answer about other objects may depend on: with one of these still to be made, it is not final.

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from orchestrator.model.address import Address
-from orchestrator.model.unit import Stamp
+from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Value
 
 DOMAIN = "orchestrator.dev"
@@ -67,6 +67,13 @@ def labels_for(estate_id: str, address: Address) -> dict[str, str]:
         PLACEMENT: address.placement,
         WORKLOAD: address.workload,
     }
+
+
+def manifest_of(unit: Unit) -> Mapping[str, Value]:
+    """The object that a unit declares."""
+    manifest = unit.spec["object"]
+    assert isinstance(manifest, Mapping)
+    return manifest
 
 
 def dressed(manifest: Mapping[str, Value], labels: Mapping[str, str], marks: Mapping[str, str]) -> dict[str, Value]:

@@ -18,7 +18,7 @@ from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Secret, has_secret
 from orchestrator.modes.agile.api import Api, RefusedError
-from orchestrator.modes.agile.comparing import Compared, Comparer, manifest_of
+from orchestrator.modes.agile.comparing import Compared, Comparer, Refusal
 from orchestrator.modes.agile.conditions import readiness_of
 from orchestrator.modes.agile.discovery import Kind, Kinds
 from orchestrator.modes.agile.expecting import Expected, without_passing_refusals
@@ -29,6 +29,7 @@ from orchestrator.modes.agile.objects import (
     STAMP,
     Object,
     identity_of,
+    manifest_of,
     metadata,
     split_name,
     stamp_of,
@@ -193,7 +194,8 @@ class Reader:
             unit, live, compared = one
             if live is None or compared is None:
                 why = expected.why_not(unit)
-                return Absent(seen_at=now, refused=self._comparer.why_not(unit) if why is None else why)
+                refusal = self._comparer.why_not(unit) if why is None else Refusal(why)
+                return Absent(now, refused=refusal.why, refused_at=refusal.where) if refusal else Absent(now)
             return self._present(unit, live, self._comparer.judged(unit, live, compared), now)
 
         with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
@@ -209,7 +211,8 @@ class Reader:
             ready=ready.ready,
             because=self._scrub(ready.because),
             differences=compared.differences,
-            refused=compared.refused,
+            refused=compared.refused.why if compared.refused else "",
+            refused_at=compared.refused.where if compared.refused else "",
             owner=made_by(live) if stamp_of(live) is None else "",
             facts=facts(live, manifest_of(unit)),
             uid=str(metadata(live).get("uid", "")),
