@@ -22,6 +22,7 @@ _TYPES: Mapping[tuple[str, ...], str] = {
     ("job", "retries"): "integer",
     ("job", "suspend"): "boolean",
     ("env", "*"): "any",
+    ("login", "*"): "any",
     ("values", "*"): "any",
 }
 # What says which objects there are has to be known before anything is seen.

@@ -14,9 +14,10 @@ from orchestrator.desired.blueprints import Agile, Ref
 from orchestrator.desired.here import Here
 from orchestrator.desired.kept import frozen
 from orchestrator.desired.objects import Document, Report
+from orchestrator.documents.agile_sources import Helm
 from orchestrator.documents.loaded import Folder, JsonPath
 from orchestrator.documents.source_paths import inside
-from orchestrator.model.rendering import HelmRequest, RemoteChart
+from orchestrator.model.rendering import HelmRequest, Login, RemoteChart
 from orchestrator.model.source import Diagnostic
 from orchestrator.model.values import Secret, Unknown, Value
 
@@ -92,9 +93,7 @@ def _helm(asked: Asked) -> Recipe:
         values={},
         files={} if model.remote else files,
         archive=b"" if model.remote else folder.files.get(inside(model.chart) or "", b""),
-        remote=RemoteChart(model.chart, model.repository or "", model.version or "", model.digest or "")
-        if model.remote
-        else None,
+        remote=_remote(model, given) if model.remote else None,
         values_files=tuple(folder.files.get(inside(name) or "", b"") for name in model.values_files),
         crds=model.crds,
         kube_version=str(given.get(("kubeVersion",), "")),
@@ -104,9 +103,21 @@ def _helm(asked: Asked) -> Recipe:
     chart = helm.Asked(request, values, label, source)
 
     def make(report: Report) -> list[Document]:
+        if not isinstance(given.get(("login", "password"), Secret("")), Secret | Unknown):
+            at = here.source(asked.workload, "helm", "login", "password")
+            report(Diagnostic(at, "this password is no secret", "take it from a parameter of type `secret`"))
+            return []
         return helm.documents(chart, here.render, report) if here.render else []
 
     return Recipe((asked.ref, here.render is None, _frozen_paths(given)), make)
+
+
+def _remote(model: Helm, given: Mapping[JsonPath, Value]) -> RemoteChart:
+    """Without a login where its secret was not read: what is kept needs none."""
+    words = [given.get(("login", name)) for name in ("username", "password")]
+    known = model.login is not None and not any(isinstance(word, Unknown) for word in words)
+    login = Login(*(str(word.reveal() if isinstance(word, Secret) else word) for word in words)) if known else None
+    return RemoteChart(model.chart, model.repository or "", model.version or "", model.digest or "", login)
 
 
 def _kustomize(asked: Asked) -> Recipe:

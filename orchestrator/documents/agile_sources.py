@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -15,6 +16,7 @@ PortName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$")
 EnvName = Annotated[str, Field(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
 MountPath = Annotated[str, Field(pattern=r"^/[^:]*[^:/]$")]
 DIGEST = r"^sha256:[0-9a-f]{64}$"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def _amount(value: Any) -> Any:
@@ -162,6 +164,21 @@ class Container(Model):
         return self
 
 
+class Login(Model):
+    """What a chart's registry or repository asks for; the password comes from a parameter of type `secret`."""
+
+    username: Expression
+    password: Expression
+
+    @model_validator(mode="after")
+    def _by_reference(self) -> Self:
+        if "${" not in self.password:
+            raise PydanticCustomError(
+                "password", "has its password in clear: take it from a parameter of type `secret`, `${parameters.…}`"
+            )
+        return self
+
+
 class Helm(Model):
     """A Helm chart: of the blueprint's folder, or a remote one that is pinned by version and digest.
 
@@ -173,6 +190,7 @@ class Helm(Model):
     repository: Text | None = None
     version: Text | None = None
     digest: Annotated[str, Field(pattern=DIGEST)] | None = None
+    login: Login | None = None
     release: Expression | None = None
     values: dict[str, Any] = Field(default_factory=dict)
     values_files: Annotated[tuple[Text, ...], Items(False)] = Field(default=(), alias="valuesFiles")
@@ -197,4 +215,9 @@ class Helm(Model):
                 raise PydanticCustomError("pin", "needs `{name}` for a remote chart", {"name": name})
             if not self.remote and pin is not None:
                 raise PydanticCustomError("pin", "takes no `{name}` for a chart of the blueprint", {"name": name})
+        if self.login is not None and not self.remote:
+            raise PydanticCustomError("login", "takes no `login` for a chart of the blueprint")
+        place = urlsplit(self.repository or "")
+        if self.login is not None and place.scheme == "http" and place.hostname not in LOOPBACK:
+            raise PydanticCustomError("login", "needs https:// in `repository` where there is a `login`")
         return self

@@ -8,13 +8,22 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """What a registry or repository asks for."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteChart:
-    """A chart to be fetched: `oci://…`, or a name in a repository; always pinned."""
+    """A chart to be fetched: `oci://…`, or a name in a repository; always pinned, so who fetches it does not matter."""
 
     chart: str
     repository: str
     version: str
     digest: str
+    login: Login | None = None
 
 
 @dataclass(frozen=True, slots=True)

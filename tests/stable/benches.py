@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import socket
@@ -26,6 +25,7 @@ from orchestrator.model.unit import Unit
 from orchestrator.modes.stable.driver import StableDriver
 from orchestrator.modes.stable.reaching import Reach
 from orchestrator.modes.stable.site import StableSite
+from tests.goprograms import built
 
 ESTATE_ID = "11111111-2222-3333-4444-555555555555"
 HERE = Path(__file__).parent
@@ -334,17 +334,7 @@ class VsphereBench(SimulatedBench):
 @contextmanager
 def vcenter(folder: Path) -> Iterator[int]:
     """govmomi's simulator, built once into the cache of programs -> its port."""
-    from orchestrator.toolchain.cache import install_lock, toolchain_root
-    from orchestrator.toolchain.golang import have_go
-
-    source = HERE / "simulated" / "vsphere"
-    key = hashlib.sha256(b"".join((source / name).read_bytes() for name in ("main.go", "go.sum"))).hexdigest()[:16]
-    program = toolchain_root() / "vsphere-simulator" / key / "vsphere-simulator"
-    with install_lock("vsphere-simulator", print):
-        if not program.exists():
-            build = [have_go(print).path, "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{program}.new", "."]
-            subprocess.run(build, cwd=source, check=True, env={**os.environ, "CGO_ENABLED": "0"})
-            Path(f"{program}.new").rename(program)
+    program = built("vsphere-simulator", HERE / "simulated" / "vsphere")
     with (folder / "vsphere.log").open("wb") as log:
         server = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         try:

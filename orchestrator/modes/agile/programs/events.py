@@ -18,6 +18,8 @@ _PROVIDERS = "pulumi:providers:"
 _ACTING = ("create", "update", "replace", "delete", "import", "discard", "import-replacement")
 _TERMINAL = re.compile(r"\x1b\[[0-9;]*m|<\{%[a-z]+%\}>")
 
+_COUNT = re.compile(r"^1 error occurred:\s*\*\s*")
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -126,7 +128,7 @@ def _take_end(metadata: Mapping[str, Any], log: Log) -> None:
 
 
 def _take_diagnostic(diagnostic: Mapping[str, Any], log: Log, scrub: Callable[[str], str]) -> None:
-    text = _TERMINAL.sub("", str(diagnostic.get("message", ""))).strip()
+    text = _COUNT.sub("", _TERMINAL.sub("", str(diagnostic.get("message", ""))).strip())
     severity, urn = diagnostic.get("severity"), str(diagnostic.get("urn") or "")
     if not text or text.startswith("BAIL:") or severity not in ("error", "warning"):
         return

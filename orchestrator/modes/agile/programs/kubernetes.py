@@ -26,7 +26,8 @@ from orchestrator.modes.agile.discovery import Kind, Kinds
 from orchestrator.modes.agile.objects import ESTATE, WORKLOAD, Object, labels_for, metadata
 from orchestrator.modes.agile.programs import properties
 from orchestrator.modes.agile.programs.properties import NotServed
-from orchestrator.modes.agile.programs.structs import UNKNOWN, has_unknown, plain, struct
+from orchestrator.modes.agile.programs.structs import UNKNOWN, Path, has_unknown, plain, struct
+from orchestrator.modes.agile.programs.unfinished import Unfinished, tell
 from orchestrator.modes.agile.readiness import readiness
 from orchestrator.modes.agile.reasons import explained
 
@@ -143,7 +144,7 @@ class Provider(inprocess.InProcess):
         inputs, secret = plain(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(properties=struct({**inputs, "status": UNKNOWN}, secret))
-        live = self._acted(context, lambda: self._make(inputs, request.timeout, fresh=True))
+        live = self._made(context, inputs, secret, lambda: self._make(inputs, request.timeout, fresh=True))
         return provider_pb2.CreateResponse(
             id=properties.id_of(inputs), properties=properties.outputs(live, inputs, secret)
         )
@@ -154,7 +155,7 @@ class Provider(inprocess.InProcess):
             olds, before = plain(request.olds)
             shown = {**{key: value for key, value in olds.items() if key not in inputs}, **inputs}
             return provider_pb2.UpdateResponse(properties=struct(shown, secret | before))
-        live = self._acted(context, lambda: self._make(inputs, request.timeout, fresh=False))
+        live = self._made(context, inputs, secret, lambda: self._make(inputs, request.timeout, fresh=False))
         return provider_pb2.UpdateResponse(properties=properties.outputs(live, inputs, secret))
 
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -185,6 +186,19 @@ class Provider(inprocess.InProcess):
         return empty_pb2.Empty()
 
     # -- on the cluster
+
+    def _made(
+        self, context: Any, inputs: dict[str, Any], secret: set[Path], make: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """The object; one that was applied and is not ready yet is told as that."""
+        try:
+            live: dict[str, Any] = self._acted(context, make)
+        except Unfinished as unfinished:
+            found = properties.outputs(unfinished.live, inputs, secret)
+            why = self._cluster.scrub(unfinished.why)
+            tell(context, why, properties.id_of(inputs), found, struct(inputs, properties.secrets(inputs, secret)))
+            raise
+        return live
 
     def _acted(self, context: Any, act: Callable[[], Any]) -> Any:
         """What it gives; every error of the cluster as one of the resource."""
@@ -237,7 +251,10 @@ class Provider(inprocess.InProcess):
         labels = {**(meta.get("labels") or {}), **labels_for(self._cluster.estate_id, self._cluster.address)}
         body["metadata"] = {**meta, "labels": labels}
         applied = self._cluster.api.apply(path, body, force=live is not None)
-        return self._until_ready(path, applied, timeout or self._cluster.timeout)
+        try:
+            return self._until_ready(path, applied, timeout or self._cluster.timeout)
+        except (_Failed, UnreachedError) as failed:
+            raise Unfinished(failed.cause if isinstance(failed, UnreachedError) else str(failed), applied) from None
 
     def _until_ready(self, path: str, live: dict[str, Any], seconds: float) -> dict[str, Any]:
         annotations = metadata(live).get("annotations") or {}
