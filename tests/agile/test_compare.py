@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -220,3 +221,21 @@ def test_an_immutable_config_map_is_replaced() -> None:
     live = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "immutable": True, "data": {"a": "1"}}
     (found,) = differences({**live, "data": {"a": "2"}}, live)
     assert found.replace
+
+
+def test_when_another_manager_changed_a_field_is_told_as_well_as_it_is_known() -> None:
+    ours = managed(deployment({"image": "b"}, replicas=5), "orchestrator", {"f:spec": {}}, time="2026-11-25T10:00:00Z")
+    scaled = managed(ours, "kubectl", {"f:spec": {"f:replicas": {}}}, time="2026-11-25T11:00:00Z", operation="Update")
+    image = {"f:template": {"f:spec": {"f:containers": {'k:{"name":"web"}': {".": {}, "f:image": {}, "f:tty": {}}}}}}
+    edited = managed(scaled, "editor", {"f:spec": image}, time="2026-11-25T12:00:00Z", operation="Update")
+    found = {d.path: d.since for d in differences(deployment({"image": "a"}, replicas=2), edited)}
+    applied, one, other = (datetime(2026, 11, 25, hour, tzinfo=UTC).timestamp() for hour in (10, 11, 12))
+    assert found == {
+        "spec.replicas": (one, one),
+        "spec.template.spec.containers[web].image": (applied, other),
+    }
+
+
+def test_when_nobody_else_changed_it_there_is_no_time() -> None:
+    (found,) = differences(deployment({}, replicas=2), deployment({}, replicas=5))
+    assert found.since is None

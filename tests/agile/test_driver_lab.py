@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -19,6 +22,7 @@ from orchestrator.model.observation import Absent, Unreachable
 from orchestrator.model.outcome import Lease, Result
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Secret
+from orchestrator.modes.agile import api
 from tests.agile.estates import CANARY, Estate, manifests, unit
 
 pytestmark = pytest.mark.lab
@@ -339,6 +343,35 @@ def test_a_cluster_that_is_down_is_one_cause_for_all(
     assert down.driver.take(Lease("lab", "ann@elsewhere pid 1 started 2", 7, 1, now, now + 60)) is None
     created = [Change(u.address, Action.CREATE, "", unit=u, seen=Absent()) for u in web("down")]
     assert {o.result for o in down.do(created).values()} == {Result.UNREACHABLE}
+
+
+def test_a_cluster_that_answers_too_slowly_is_held_and_seen_again_when_it_answers(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = web("slow")[:1]
+    estate.observe(units)
+    pid = api_server(estate)
+    monkeypatch.setattr(api, "READ_SECONDS", 0.5)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        (seen,) = estate.observe(units).units.values()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert isinstance(seen, Unreachable)
+    assert "no answer within" in seen.cause
+    monkeypatch.undo()
+    assert estate.actions(units) == {"Deployment.apps/slow/web": "create"}
+
+
+def api_server(estate: Estate) -> int:
+    """The process of this lab's API server."""
+    server = yaml.safe_load(estate.driver._site.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+    port = f"--secure-port={server.rpartition(':')[2]}"
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if port in (folder / "cmdline").read_text().split("\0"):
+                return int(folder.name)
+    raise AssertionError(f"nothing listens with {port}")
 
 
 def test_a_cluster_that_another_authority_vouches_for_is_not_trusted(

@@ -110,6 +110,35 @@ def test_when_we_are_killed_pulumi_ends_with_us_and_the_next_apply_goes_on(
     assert set(estate.actions(units[:-1])) == set()
 
 
+def test_killed_amid_hundreds_of_objects_nothing_is_orphaned_or_doubled_even_without_any_state(
+    estate: Estate, estate_again: Callable[..., Estate], tmp_path: Path
+) -> None:
+    units = configs(300, "amid")
+    site = estate.driver._site
+    (tmp_path / "work").write_bytes(pickle.dumps((site.kubeconfig, site.scratch, site.estate_id, units)))
+    child = subprocess.Popen([sys.executable, "-c", _CHILD, str(tmp_path / "work"), str(Path(__file__).parents[2])])
+
+    def there() -> dict[str, str]:
+        """Name -> uid of what bears our label, seen without our own code."""
+        columns = "jsonpath={range .items[*]}{.metadata.name}={.metadata.uid} {end}"
+        label = f"orchestrator.dev/workload,orchestrator.dev/estate={site.estate_id}"
+        found = estate.kubectl("get", "configmaps", "--namespace", "amid", "-l", label, "-o", columns).split()
+        return {name: uid for name, uid in (each.split("=") for each in found) if name.startswith("c")}
+
+    until(lambda: len(there()) > 20, seconds=60)
+    child.kill()
+    child.wait()
+    left = there()
+    assert 20 < len(left) < 300
+    kept = [each for each in units if not each.address.name.endswith("0")]  # the others are declared no more
+    again = estate_again()  # another clone: no state of Pulumi's, no records
+    again.converge(kept)
+    now = there()
+    assert set(now) == {each.address.name.rpartition("/")[2] for each in kept}
+    assert {name: uid for name, uid in left.items() if name in now}.items() <= now.items()
+    assert again.plan(kept) == {}
+
+
 def test_closing_the_driver_ends_a_wait(estate: Estate) -> None:
     done: list = []
     thread = threading.Thread(target=lambda: done.append(estate.apply([stuck("closed")])))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from orchestrator.modes.agile.objects import MANAGER, Object, metadata
@@ -34,16 +35,21 @@ DEFAULTS: Mapping[str, Any] = {"protocol": "TCP"}
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """One manager's fields below some point of an object; `ours` tells our own applied ones."""
+    """One manager's fields below some point of an object; `ours` tells our own applied ones.
+
+    `time` is when the manager last changed any of its fields, as the API server writes it; `alone`: it has but one.
+    """
 
     manager: str
     ours: bool
     tree: Tree
+    time: str = ""
+    alone: bool = False
 
     def at(self, key: str) -> Owned | None:
         """The part below one element; None if the manager owns nothing there."""
         found = self.tree.get(key)
-        return Owned(self.manager, self.ours, found) if isinstance(found, Mapping) else None
+        return replace(self, tree=found) if isinstance(found, Mapping) else None
 
 
 def owners(live: Object, api_version: str) -> tuple[Owned, ...]:
@@ -56,10 +62,45 @@ def owners(live: Object, api_version: str) -> tuple[Owned, ...]:
             manager=str(entry.get("manager", "")),
             ours=entry.get("manager") == MANAGER and entry.get("operation") == "Apply",
             tree=entry.get("fieldsV1") or {},
+            time=str(entry.get("time", "")),
+            alone=_has_one(entry.get("fieldsV1") or {}),
         )
         for entry in sorted(found, key=lambda e: str(e.get("time", "")))
         if entry.get("apiVersion") == api_version or entry.get("subresource") == "scale"
     )
+
+
+def since(live: Object, owned: Sequence[Owned]) -> tuple[float, float] | None:
+    """Between which times (seconds since the epoch) others, who own a field now, have changed it; None if unknown.
+
+    The last of them says when it last changed anything. It was not before we last applied the object.
+    """
+    others = [one for one in owned if not one.ours and one.manager != MANAGER and one.time]
+    if not others:
+        return None
+    latest = _seconds(others[-1].time)
+    ours = [e for e in metadata(live).get("managedFields") or [] if e.get("manager") == MANAGER and e.get("time")]
+    if latest is None or others[-1].alone or not ours:
+        return (latest, latest) if latest is not None and others[-1].alone else None
+    applied = max(filter(None, (_seconds(str(entry["time"])) for entry in ours)), default=None)
+    return (applied, latest) if applied is not None and applied <= latest else None
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
+
+
+def _has_one(tree: Tree) -> bool:
+    """Whether a manager has one field only, as after `kubectl scale`."""
+    while tree:
+        keys = [key for key in tree if key != "."]
+        if len(keys) != 1:
+            return not keys
+        tree = tree[keys[0]] if isinstance(tree[keys[0]], Mapping) else {}
+    return True
 
 
 def below(owned: Sequence[Owned], key: str) -> tuple[Owned, ...]:

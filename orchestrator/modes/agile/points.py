@@ -76,4 +76,5 @@ class Point:
             new=self.masks.hide(new, self.names, anyway=hidden),
             by=others[-1] if others and not self.ours else "",
             replace=is_immutable(self.live, self.steps),
+            since=fields.since(self.live, self.owned) if others and not self.ours else None,
         )
