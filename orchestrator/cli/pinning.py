@@ -9,7 +9,7 @@ from orchestrator.documents.loaded import Loaded, Pin
 from orchestrator.documents.revisions import restored, revision_digest
 from orchestrator.model.address import WorkloadKey
 from orchestrator.model.revision import PinRow
-from orchestrator.state import Store, state_folder
+from orchestrator.state import Store
 
 
 def pinned(loaded: Loaded, store: Store) -> Loaded:
@@ -29,9 +29,8 @@ def with_pins(loaded: Loaded, store: Store, rows: list[PinRow]) -> Loaded:
 
 def _with_pin(loaded: Loaded, store: Store, row: PinRow) -> Loaded:
     data = store.revision(row.revision)
-    folder = state_folder(loaded.root) / "revisions" / row.revision
     label = f"{data['blueprint']['label']}{mark(row.run)}"
-    placement, blueprint = restored(data, store.content, folder, label)
+    placement, blueprint = restored(data, store.content, store.folder_of(row.revision), label)
     now = loaded.placements[row.placement].model.spec.change
     spec = placement.model.spec.model_copy(update={"change": now})  # how to change is as it is now
     written = replace(placement, model=placement.model.model_copy(update={"spec": spec}))

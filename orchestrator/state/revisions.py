@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from orchestrator.errors import StateError
 from orchestrator.model.address import Mode, WorkloadKey
 from orchestrator.model.revision import Good, PinRow, Revision
 from orchestrator.state import schema
 
+MOST_KEPT = 10  # different revisions of each workload at each site
+
 _PUT_CONTENT, _PUT_PIN = schema.put(schema.contents), schema.put(schema.pins)
 _IN_HISTORY = "take it from the history of the estate's own folder"
 
 
-def keep(connection: Connection, run: int, revision: Revision, workloads: Iterable[WorkloadKey]) -> None:
-    """Write a revision down, once, and which workloads are as it wants them."""
+def keep(connection: Connection, run: int, revision: Revision, workloads: Iterable[WorkloadKey]) -> list[str]:
+    """Write a revision down, once, and which workloads are as it wants them; the revisions that are dropped for it."""
     known = select(schema.revisions.c.digest).where(schema.revisions.c.digest == revision.digest)
     if connection.execute(known).first() is None:
         for digest, content in revision.contents.items():
@@ -27,6 +29,48 @@ def keep(connection: Connection, run: int, revision: Revision, workloads: Iterab
     for key in workloads:
         row = {"site": key.site, "placement": key.placement, "mode": str(key.mode), "workload": key.workload}
         connection.execute(insert(schema.goods), {"run": run, "revision": revision.digest, **row})
+        _forget_old(connection, key)
+    return _drop_unused(connection)
+
+
+def _forget_old(connection: Connection, key: WorkloadKey) -> None:
+    """Forget where a workload was left as revisions wanted it that are older than its last few different ones."""
+    table = schema.goods
+    of_it = (
+        (table.c.site == key.site)
+        & (table.c.placement == key.placement)
+        & (table.c.mode == str(key.mode))
+        & (table.c.workload == key.workload)
+    )
+    last = (
+        select(table.c.revision)
+        .where(of_it)
+        .group_by(table.c.revision)
+        .order_by(func.max(table.c.good).desc())
+        .limit(MOST_KEPT)
+    )
+    connection.execute(delete(table).where(of_it, table.c.revision.not_in(last)))
+
+
+def _drop_unused(connection: Connection) -> list[str]:
+    """Drop the revisions that nothing was left at and nothing is pinned to, with the files that no other one has."""
+    revisions = schema.revisions
+    used = select(schema.goods.c.revision).union(select(schema.pins.c.revision))
+    unused = list(connection.execute(select(revisions).where(revisions.c.digest.not_in(used))))
+    if not unused:
+        return []
+    gone = [row.digest for row in unused]
+    connection.execute(delete(revisions).where(revisions.c.digest.in_(gone)))
+    left = {digest for data in connection.execute(select(revisions.c.data)).scalars() for digest in _files(data)}
+    files = {digest for row in unused for digest in _files(row.data)} - left
+    for digest in files:
+        connection.execute(delete(schema.contents).where(schema.contents.c.digest == digest))
+    return gone
+
+
+def _files(data: Mapping[str, Any]) -> Iterator[str]:
+    """The digests of a revision's files."""
+    return (str(file["digest"]) for file in data["blueprint"]["files"].values())
 
 
 def goods(connection: Connection, placement: str, *, whole: bool) -> list[Good]:

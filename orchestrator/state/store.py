@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -204,9 +205,18 @@ class Store:
     # revisions and pins
 
     def keep(self, run: int, revision: Revision, workloads: Iterable[WorkloadKey]) -> None:
-        """Keep what a placement was resolved from, and which workloads a run has left as it wants them."""
+        """Keep what a placement was resolved from, and which workloads a run has left as it wants them.
+
+        Of each workload at each site the last ten different revisions are kept, and those that something is pinned to.
+        """
         with self._database.writing() as connection:
-            revisions.keep(connection, run, revision, workloads)
+            dropped = revisions.keep(connection, run, revision, workloads)
+        for digest in dropped:
+            shutil.rmtree(self.folder_of(digest), ignore_errors=True)
+
+    def folder_of(self, revision: str) -> Path:
+        """Where a revision's files lie while something is pinned to it; the folder is there or not."""
+        return self._database.path.parent / "revisions" / revision
 
     def goods(self, placement: str, *, whole: bool = False) -> list[Good]:
         """What was left as a revision of a placement wanted it, newest first; `whole`: only by runs that were done."""
