@@ -1,14 +1,24 @@
-"""`python -m benchmarks [NAME…]`: run them, print a table, write benchmarks/results.json."""
+"""`python -m benchmarks [NAME…] [--hosts N]`: run them, print a table, write benchmarks/results.json."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import sys
 from pathlib import Path
 
-from benchmarks import cold_start, many_objects, thousand_objects, unchanged_objects
+from benchmarks import (
+    changed_hosts,
+    cold_start,
+    many_hosts,
+    many_objects,
+    more_tasks,
+    thousand_objects,
+    unchanged_hosts,
+    unchanged_objects,
+)
 
 ALL = {
     "cold-start": cold_start.measure,
@@ -16,22 +26,33 @@ ALL = {
     "thousand-objects": thousand_objects.measure,
     "many-objects": many_objects.measure,
 }
+ON_HOSTS = {
+    "unchanged-hosts": unchanged_hosts.measure,
+    "changed-hosts": changed_hosts.measure,
+    "more-tasks": more_tasks.measure,
+    "many-hosts": many_hosts.measure,
+}
 
 
-def main(names: list[str]) -> int:
-    unknown = set(names) - set(ALL)
-    if unknown:
-        print(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(ALL)}", file=sys.stderr)
-        return 64
-    results = {name: ALL[name]() for name in names or ALL}
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*ALL, *ON_HOSTS]))
+    parser.add_argument("--hosts", type=int, help="how many hosts the benchmarks of hosts use")
+    given = parser.parse_args()
+    if unknown := set(given.names) - {*ALL, *ON_HOSTS}:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join([*ALL, *ON_HOSTS])}")
+    results: dict[str, dict[str, object]] = {}
+    for name in given.names or [*ALL, *ON_HOSTS]:
+        how_many = {"hosts": given.hosts} if given.hosts and name in ON_HOSTS else {}
+        results[name] = {**ALL, **ON_HOSTS}[name](**how_many)
     results["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
     for name, found in results.items():
         print(name)
         for key, value in found.items():
-            print(f"  {key:42} {value}")
+            print(f"  {key:62} {value}")
     Path(__file__).with_name("results.json").write_text(json.dumps(results, indent=1) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -25,12 +25,11 @@ from tests.machines.fleet import Fleet
 BIN = Path(sys.executable).parent
 EXAMPLE = Path(__file__).parents[1] / "examples" / "fifty-hosts"
 TUNED = "[defaults]\nforks = 50\n[ssh_connection]\npipelining = true\n"
-WENT_WELL = 0
 AUDIT = """
 import os, sys
 def count(event, args):
-    if event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
-        name = os.path.basename(str(args[0])) if args else "fork"
+    if event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"):
+        name = os.path.basename(os.fsdecode(args[0])) if args else "fork"
         line = os.open(os.environ["COUNT_PROCESSES"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.write(line, (name + "\\n").encode())
         os.close(line)
@@ -70,12 +69,14 @@ class Bench:
         path.write_text(yaml.safe_dump_all(documents))
 
     def repeat_tasks(self, times: int) -> int:
-        """Make the playbook's tasks so many times as many, each time in another folder -> how many there are."""
+        """Make the playbook's tasks so many times as many, each time for other things -> how many there are."""
         path = self.root / "base" / "site.yml"
         (play,) = yaml.safe_load((EXAMPLE / "base" / "site.yml").read_text())
-        areas = ["{{ area }}", *(f"{{{{ area }}}}/{n}" for n in range(1, times))]
-        text = json.dumps(play["tasks"])
-        play["tasks"] = [task for area in areas for task in json.loads(text.replace("{{ area }}", area))]
+        once = json.dumps(play["tasks"])
+        each = [
+            once.replace("{{ area }}", f"{{{{ area }}}}/{n}").replace('"app"', f'"app{n}"') for n in range(1, times)
+        ]
+        play["tasks"] = [task for text in (once, *each) for task in json.loads(text)]
         path.write_text(yaml.safe_dump([play], sort_keys=False))
         return len(play["tasks"])
 
@@ -110,14 +111,13 @@ class Bench:
         return took
 
     def processes(self, *command: str) -> Counter[str]:
-        """Which processes one command of ours starts here, by program; `fork` where it is none."""
+        """Which processes one command of ours starts here, by program; a `fork` is Python, which may become one."""
         hook, told = self.root / ".audit", self.root / ".audit" / "told"
         hook.mkdir(exist_ok=True)
         (hook / "sitecustomize.py").write_text(AUDIT)
         told.write_text("")
         counted = {**self.environment, "PYTHONPATH": str(hook), "COUNT_PROCESSES": str(told)}
-        replace = Bench(self.root, self.fleet, counted, self.hosts)
-        replace.ours(*command)
+        Bench(self.root, self.fleet, counted, self.hosts).ours(*command)
         return Counter(told.read_text().split())
 
     def forget_connections(self) -> None:
@@ -155,3 +155,14 @@ def bench(count: int) -> Iterator[Bench]:
 def middle(takes: list[Took]) -> Took:
     """The median of each."""
     return Took(median(t.wall for t in takes), median(t.cpu for t in takes))
+
+
+def coverage_of(seen: Mapping[str, Any]) -> str:
+    """Of each workload, summed up."""
+    found = seen["coverage"]
+    return f"{sum(one['verified'] for one in found)} of {sum(one['total'] for one in found)}"
+
+
+def shown(took: Took) -> str:
+    """By the clock, and the processors' time on this side."""
+    return f"{took.wall:.2f}, CPU {took.cpu:.2f}"
