@@ -82,10 +82,11 @@ def drivers_for(maker: Maker, sites: Iterable[str]) -> Reach:
     return Reach(drivers, hosts)
 
 
-def vault_refs(loaded: Loaded, sites: Iterable[str]) -> dict[str, SecretRef]:
-    """The password of each of these sites' Ansible Vault, by reference."""
+def vault_refs(loaded: Loaded, sites: Iterable[str]) -> dict[str, dict[str, SecretRef]]:
+    """The passwords of these sites' Ansible Vaults, by reference: site -> vault id ("" for all) -> reference."""
     stable = {name: loaded.sites[name].model.spec.stable for name in sites}
-    return {name: found.vault for name, found in stable.items() if found is not None and found.vault is not None}
+    given = {name: found.vault for name, found in stable.items() if found is not None and found.vault is not None}
+    return {name: {"": vault} if isinstance(vault, SecretRef) else vault for name, vault in given.items()}
 
 
 def inventories(loaded: Loaded, sites: Iterable[str]) -> dict[str, Path]:
@@ -108,7 +109,10 @@ def _stable(
     worker.start()
     estate_id, estate_name = maker.estate
     paths = inventories(loaded, names)
-    vaults = {name: str(maker.secrets[ref].reveal()) for name, ref in vault_refs(loaded, names).items()}
+    vaults = {
+        name: {label: str(maker.secrets[ref].reveal()) for label, ref in refs.items()}
+        for name, refs in vault_refs(loaded, names).items()
+    }
     drivers: dict[tuple[str, Mode], Driver] = {}
     for name in names:
         stable = loaded.sites[name].model.spec.stable
@@ -123,7 +127,7 @@ def _stable(
             provider=provider,
             scrub=maker.scrub,
             inventory=paths.get(name),
-            vault=vaults.get(name, ""),
+            vaults=vaults.get(name, {}),
             folders=blueprint_folders(loaded),
             settings={key: desired.with_secrets(value, maker.secrets) for key, value in settings.items()},
             refresh=maker.refresh,

@@ -171,7 +171,11 @@ def session(
         loaded = amend(loaded, store)
         scope = scope_of(loaded, limits)
         vaults = vault_refs(loaded, reached(loaded, scope))
-        asked = {ref: loaded.sites[name].at.of("spec", "stable", "vault") for name, ref in vaults.items()}
+        asked = {
+            ref: loaded.sites[name].at.of("spec", "stable", "vault", *filter(None, [label]))
+            for name, refs in vaults.items()
+            for label, ref in refs.items()
+        }
         secrets = read_secrets(asked | desired.secret_refs(loaded), loaded.root)
         maker = Maker(
             loaded, state_folder(loaded.root), scrubber(secrets.values()), stack, store, secrets, refresh, end

@@ -19,6 +19,7 @@ from orchestrator.documents.base import Items, Model, exactly_one
 from orchestrator.documents.change_policy import ChangePolicy
 from orchestrator.documents.scalar_types import (
     UUID,
+    ConfigKey,
     EnvironmentName,
     Identifier,
     LabelKey,
@@ -145,13 +146,24 @@ class Binding(Model):
         return self
 
 
+def _is_reference(value: Any) -> str:
+    return "reference" if isinstance(value, SecretRef) or (isinstance(value, dict) and "secretRef" in value) else "ids"
+
+
+# The password of what Ansible Vault has encrypted; or one for each vault id.
+Vault: TypeAlias = Annotated[
+    Annotated[SecretRef, Tag("reference")] | Annotated[dict[ConfigKey, SecretRef], Tag("ids")],
+    Discriminator(_is_reference),
+]
+
+
 class SiteStable(Model):
     """How a site's machines are had: a machine provider, and for `static` an Ansible inventory with its bindings."""
 
     provider: Name
     settings: dict[Identifier, Any] = Field(default_factory=dict)
     inventory: Text | None = None
-    vault: SecretRef | None = None  # the password of what Ansible Vault has encrypted
+    vault: Vault | None = None
     bind: dict[Name, Binding] = Field(default_factory=dict)
 
 

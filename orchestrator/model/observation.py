@@ -42,6 +42,18 @@ class Flapping:
 
 
 @dataclass(frozen=True, slots=True)
+class Restart:
+    """What was started again since it was left, which is no difference.
+
+    `at` is in seconds since the epoch, `itself` how often its supervisor did that by itself.
+    """
+
+    what: str
+    at: float
+    itself: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
     """How much of what a configuration manages can be verified: `verified` of `total` tasks; the others' names."""
 
@@ -62,6 +74,7 @@ class Present:
     owner        who made it, for a person, where it is not ours and that can be told
     facts        what outputs may refer to: a machine's `address` and `vars`, a Kubernetes object as it lives
     flapping     differences that come and go, whether or not they are there now
+    restarted    what was started again since it was left
     pending      handlers that were notified and have not run
     uid          the target's own identity of it, checked again before it is deleted
     """
@@ -75,6 +88,7 @@ class Present:
     owner: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     flapping: tuple[Flapping, ...] = ()
+    restarted: tuple[Restart, ...] = ()
     pending: tuple[str, ...] = ()
     uid: str = ""
     coverage: Coverage | None = None

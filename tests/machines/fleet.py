@@ -93,7 +93,7 @@ class Fleet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.machines: dict[str, Machine] = {}
-        self.last = 0
+        self.numbers: dict[str, int] = {}  # a machine that starts again has its address again
 
     def __enter__(self) -> Fleet:
         self.root = rootfs.ensure()
@@ -107,6 +107,9 @@ class Fleet:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for path in self.sockets.iterdir():  # a master lives on, and with it the `ssh -W` to its bastion
+            command = ["ssh", "-o", f"ControlPath={path}", "-O", "exit", "any"]
+            subprocess.run(command, capture_output=True, check=False, timeout=10)
         for name in list(self.machines):
             self.stop(name)
         self.bridge.kill()
@@ -136,8 +139,7 @@ class Fleet:
 
     def launch(self, name: str, kind: str = "systemd") -> Machine:
         """Start a machine without waiting for it."""
-        self.last += 1
-        number, folder = self.last, self.folder / name
+        number, folder = self.numbers.setdefault(name, len(self.numbers) + 1), self.folder / name
         address = f"10.77.{number // 200}.{number % 200 + 10}"
         self._seed(name, folder)
         spaces = ["-n", "-m"] if kind == "systemd" else ["-n", "-m", "-p", "-f", "-u", "-i", "--kill-child"]
@@ -227,6 +229,14 @@ class Fleet:
                     inner.rmdir()
             with contextlib.suppress(OSError):
                 group.rmdir()
+
+    def reboot(self, name: str) -> Machine:
+        """Let a machine's own systemd reboot it, and wait until it is back."""
+        machine = self.machines[name]
+        machine.run("systemctl reboot")
+        machine.process.wait(BOOT_S)  # systemd-nspawn leaves the start to whoever keeps its unit
+        self.stop(name)
+        return self.start(name)
 
     def cut(self, name: str) -> None:
         """Take a machine off the network; `heal` puts it back."""

@@ -24,7 +24,6 @@ from orchestrator.model.values import digest
 from orchestrator.modes.stable.driver import StableDriver
 from orchestrator.modes.stable.reaching import Reach
 from orchestrator.modes.stable.site import StableSite
-from tests.machines import rootfs
 from tests.machines.fleet import Fleet
 
 ESTATE_ID = "11111111-2222-3333-4444-555555555555"
@@ -37,7 +36,7 @@ class Estate:
     root: Path
     hosts: Sequence[str] = ("h1", "h2")
     scrub: Callable[[str], str] = lambda text: text
-    vault: str = ""
+    vaults: Mapping[str, str] = field(default_factory=dict)
     drivers: list[StableDriver] = field(default_factory=list)
     reaches: list[Reach] = field(default_factory=list)
 
@@ -94,7 +93,7 @@ class Estate:
             provider=machine_provider(self.root, "static", {})[0],
             scrub=self.scrub,
             inventory=self.root / "hosts.yml",
-            vault=self.vault,
+            vaults=self.vaults,
             folders={"bp": self.blueprint},
         )
         driver = StableDriver(site, reach)
@@ -231,15 +230,6 @@ def made(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield Made(driver, unit, settings, home.path)
     finally:
         down(home)
-
-
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Real machines with systemd; the module's tests are in their network."""
-    if why := rootfs.why_not():
-        pytest.skip(why)
-    with Fleet(tmp_path_factory.mktemp("fleet")) as made, made.entered():
-        yield made
 
 
 def on_machines(root: Path, fleet: Fleet, *names: str) -> Estate:

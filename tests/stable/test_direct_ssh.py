@@ -93,7 +93,7 @@ def _behind_a_bastion(estate: Any, fleet: Any, tmp_path: Path) -> Path:
                 "ansible_host": inner.address,
                 "ansible_user": "ops",
                 "ansible_ssh_executable": str(program),
-                "ansible_ssh_common_args": f"-F {config} -o ProxyJump=gate",
+                "ansible_ssh_common_args": f"-F {config} -o ProxyJump=gate -o ControlPath={fleet.sockets}/%C",
                 "ansible_become": True,
                 "ansible_become_password": "right",
                 "orchestrator_state_folder": "/var/lib/orchestrator",
@@ -123,7 +123,8 @@ def test_a_host_behind_a_bastion_with_a_sudo_password(fleet: Any, tools: Any, tm
         inventory.write_text(inventory.read_text().replace('"right"', '"wrong"'))
         lost = estate.driver().observe([unit], []).units[unit.address]
         assert isinstance(lost, Unreachable)
-        assert lost.why == f"ssh {fleet.machines['inner'].address}:22: the become password is wrong (sudo to root)"
+        wrong = f"ssh {fleet.machines['inner'].address}:22: the become password is wrong (sudo to root); correct "
+        assert lost.why == f"{wrong}`ansible_become_password`"
         fleet.cut("gate")
         os.environ["ORCHESTRATOR_HOST_TIMEOUT"] = "12"
         lost = estate.driver().observe([unit], []).units[unit.address]

@@ -27,10 +27,14 @@ MUTATIONS = {
     "sed -i 's/B=2/B=3/' /etc/profile": ['/etc/profile block "Profile"'],
     "sed -i s/1024/9/ /etc/app/app.ini": ["/etc/app/app.ini [limits] files"],
     "dpkg --purge unzip": ["package unzip"],
+    "d=/etc/systemd/system/app.service.d; mkdir -p $d; printf '[Service]\\nNice=5\\n' > $d/x.conf": [
+        "service app daemon-reload",
+        "service app drop-ins",
+        "service app unit",
+    ],
+    "systemctl daemon-reload": [],
     "systemctl stop app": ["service app active"],
     "systemctl disable app": ["service app enabled"],
-    "d=/etc/systemd/system/app.service.d; mkdir -p $d; printf '[Service]\\nNice=5\\n' > $d/x.conf;"
-    "systemctl daemon-reload": ["service app drop-ins", "service app unit"],
     "usermod -s /bin/sh app": ["user app shell"],
     "gpasswd -d app adm": ["user app groups"],
     "sed -i /ops@example/d /root/.ssh/authorized_keys": ["authorized key ops@example of root"],
@@ -84,3 +88,13 @@ def test_every_change_by_hand_is_told_and_an_unchanged_host_tells_none(app: Any,
         if (found := sorted(set(paths(tools, driver, unit)) - before)) != told:
             wrong[script] = found
     assert not wrong
+    (again,) = tools.present(driver.observe([unit], []), unit).restarted
+    assert (again.what, again.at > 0, again.itself) == ("service app", True, 0)
+    machine.run("systemctl kill --signal=KILL app; sleep 0.3")
+    (again,) = tools.present(driver.observe([unit], []), unit).restarted
+    assert again.itself == 1, "that was systemd"
+    machine.run("systemctl enable -q app; sleep 1; systemctl stop app")
+    found = {one.path: one for one in tools.present(driver.observe([unit], []), unit).differences}
+    since = found["service app active"].since
+    assert since is not None
+    assert since[0] == since[1], "systemd tells when"

@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.cli.views import text as t
 from orchestrator.cli.views.coverage import coverage_data, coverage_lines, coverages
+from orchestrator.cli.views.history import time_text
 from orchestrator.cli.views.plan import difference_text, held_text, labels, plan_data
 from orchestrator.model.change import Action, Change, Plan, in_order
 from orchestrator.model.observation import Present
@@ -25,6 +26,7 @@ def render(plan: Plan, output: str, whole: Plan | None = None) -> str:
     every = (whole or plan).changes
     if output == "json":
         more = {"coverage": coverage_data(coverages(every)), "flapping": _flapping_data(every)}
+        more |= {"restarted": _restarted_data(every)}
         return json.dumps(plan_data(plan) | more, ensure_ascii=False)
     if output == "name":
         return "\n".join(str(change.address) for change in in_order(plan.changes) if change.drift)
@@ -38,7 +40,7 @@ def drift_text(plan: Plan, every: Sequence[Change] = ()) -> str:
     seen = [change for change in changes if change.action != Action.HOLD]
     heads = [(c.address.site, c.address.placement, str(c.address.mode), names[c.address]) for c in seen]
     lines = _aligned([(head, line) for c, head in zip(seen, heads, strict=True) for line in details(c)])
-    known = [*coverage_lines(coverages(every)), *_flapping_lines(every)]
+    known = [*coverage_lines(coverages(every)), *_flapping_lines(every), *_restarted_lines(every)]
     return "\n".join([*lines, *_unseen(changes), *known, _sum(plan, changes)])
 
 
@@ -58,6 +60,28 @@ def _flapping_data(changes: Iterable[Change]) -> list[dict[str, Any]]:
         for change in changes
         if isinstance(change.seen, Present)
         for one in change.seen.flapping
+    ]
+
+
+def _restarted_lines(changes: Iterable[Change]) -> list[str]:
+    return [
+        t.clean(f"{change.address}: {one.what} was started again at {_minute(one.at)}{_by_itself(one.itself)}")
+        for change in changes
+        if isinstance(change.seen, Present)
+        for one in change.seen.restarted
+    ]
+
+
+def _by_itself(times: int) -> str:
+    return f" ({t.counted(times, 'time')} by systemd itself)" if times else ""
+
+
+def _restarted_data(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    return [
+        {"address": str(change.address), "what": one.what, "at": time_text(one.at), "itself": one.itself}
+        for change in changes
+        if isinstance(change.seen, Present)
+        for one in change.seen.restarted
     ]
 
 
@@ -81,8 +105,12 @@ def _drifted(change: Change, index: int) -> str:
 
 def _since(first: float, last: float) -> str:
     """`since 2026-11-23 21:47`, or `since between … and …`, in local time."""
-    times = list(dict.fromkeys(f"{datetime.fromtimestamp(time):%Y-%m-%d %H:%M}" for time in (first, last)))
+    times = list(dict.fromkeys((_minute(first), _minute(last))))
     return f"since {times[0]}" if len(times) == 1 else f"since between {times[0]} and {times[1]}"
+
+
+def _minute(time: float) -> str:
+    return f"{datetime.fromtimestamp(time):%Y-%m-%d %H:%M}"
 
 
 def _aligned(rows: list[tuple[tuple[str, ...], str]]) -> list[str]:

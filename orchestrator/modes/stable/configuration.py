@@ -23,6 +23,7 @@ from orchestrator.model.outcome import Outcome, Progress, Report, Result
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Value, revealed
 from orchestrator.modes.stable import ready, requirements
+from orchestrator.modes.stable.advice import advised
 from orchestrator.modes.stable.drifting import difference_of, ignored, patterns_of
 from orchestrator.modes.stable.handlers import journal_of, journaled, pending_of, write_journal
 from orchestrator.modes.stable.place import Place
@@ -123,7 +124,7 @@ class Configurations:
         for job in jobs:
             answer = answers[job.host]
             if isinstance(answer, Unreachable):
-                lost.append(Outcome(job.address, Result.UNREACHABLE, answer.why))
+                lost.append(Outcome(job.address, Result.UNREACHABLE, advised(answer.why)))
                 continue
             address = str(job.address)
             slots = [slot for slot in answer["slots"] if slot["stamp"]["address"] == address]

@@ -237,7 +237,8 @@ async def _become(connection: Any, become: Any, command: str, program: bytes) ->
             break
         said += more
         if become.check_incorrect_password(said) or (asked and become.check_password_prompt(more)):
-            raise Lost(f"the become password is wrong ({become.name} to {become.get_option('become_user') or 'root'})")
+            whom = become.get_option("become_user") or "root"
+            raise Lost(f"the become password is wrong ({become.name} to {whom}); correct `ansible_become_password`")
         if not asked and become.check_password_prompt(said):
             process.stdin.write(f"{become.get_option('become_pass')}\n".encode())
             asked = True

@@ -13,11 +13,11 @@ from orchestrator.errors import DriverError
 from orchestrator.modes.stable.environment import environment_for
 from orchestrator.modes.stable.reaching import READ_WHOLE, Reach
 
-NONE: Mapping[str, str] = {}
+NONE: Mapping[str, Mapping[str, str]] = {}
 
 
 def read(
-    reach: Reach, inventories: Mapping[str, Path], vaults: Mapping[str, str] = NONE
+    reach: Reach, inventories: Mapping[str, Path], vaults: Mapping[str, Mapping[str, str]] = NONE
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """A site's name -> its Ansible inventory, for many sites -> site -> host -> {"address", "groups"}, in file order.
 
@@ -26,7 +26,7 @@ def read(
     read_already: dict[Path, dict[str, dict[str, Any]]] = {}
     for site, path in inventories.items():
         if path not in read_already:
-            read_already[path] = reach.inventory(path, vaults.get(site, ""))
+            read_already[path] = reach.inventory(path, vaults.get(site, {}))
     return {site: read_already[path] for site, path in inventories.items()}
 
 

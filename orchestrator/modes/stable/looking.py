@@ -16,6 +16,7 @@ from orchestrator.model.observation import (
     Observation,
     Observed,
     Present,
+    Restart,
     Tally,
     Unreachable,
 )
@@ -251,6 +252,7 @@ def _stamped(seen: Look, slot: Mapping[str, Any], patterns: Sequence[str] = ()) 
         because=because,
         differences=tuple(differences),
         flapping=seen.looks.flapping(address),
+        restarted=tuple(Restart(scrub(one["what"]), one["at"], one["itself"]) for one in slot["restarted"]),
         facts=dict(slot.get("undo") or {}),
         coverage=Coverage(coverage["verified"], coverage["total"], tuple(coverage["unverified"])) if coverage else None,
         seen_at=seen.now,

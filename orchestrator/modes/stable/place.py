@@ -44,7 +44,7 @@ class Place:
     def __init__(self, site: StableSite, reach: Reach) -> None:
         self.site = site
         self.provider = site.provider
-        self.runs = Runs(site.root, site.scratch, site.scrub, site.vault)
+        self.runs = Runs(site.root, site.scratch, site.scrub, site.vaults)
         self.machines: dict[str, Machine] = {}
         self.answered: set[str] = set()
         self.requests = 0
@@ -83,7 +83,7 @@ class Place:
             return {}
         with self._lock:
             if self._listed is None:
-                self._listed = self._reach.inventory(self.inventory, self.site.vault)
+                self._listed = self._reach.inventory(self.inventory, self.site.vaults)
             return self._listed
 
     def ask(self, asks: Mapping[str, Mapping[str, Any]], *, fresh: bool = False) -> dict[str, Answer]:
@@ -91,7 +91,7 @@ class Place:
         if not asks:
             return {}
         machines = {name: machine.vars for name, machine in dict(self.machines).items()}
-        hosts = Hosts(self.inventory, machines, self.provider.plugins, self.site.vault)
+        hosts = Hosts(self.inventory, machines, self.provider.plugins, self.site.vaults)
         full = {name: {**ask, "estate": self.site.estate_id} for name, ask in asks.items()}
         answers = self._reach.probe(hosts, full, fresh=fresh)
         with self._lock:

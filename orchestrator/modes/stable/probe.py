@@ -4,7 +4,8 @@ Its text is sent to the host's Python (3.6 or later, standard library only) on s
 nothing is installed. Everything is kept in one folder per estate, readable by root alone:
 
     /var/lib/orchestrator/ESTATE/           (~/.local/state/orchestrator/ESTATE/ where we are not root)
-        HASH.json         the slot of one address: {"stamp", "undo", "coverage", "key", "things"}, see probe_things.py
+        HASH.json         the slot of one address: {"stamp", "undo", "coverage", "key", "things", "taken"}, see
+                          probe_things.py; `taken` is when
         HASH.intent.json  an address that is being applied, or was when something died:
                           {"stamp", "undo", "token", "pending"}
         lease.json        who applies to this site
@@ -25,7 +26,7 @@ import time
 from typing import Any
 
 from orchestrator.modes.stable.probe_system import Host
-from orchestrator.modes.stable.probe_things import differences, fingerprint, lessened
+from orchestrator.modes.stable.probe_things import differences, fingerprint, lessened, restarted
 
 BEGIN, END = "<<orchestrator:", ":orchestrator>>"
 COMMANDS_S = 5.0
@@ -143,7 +144,8 @@ def slot_seen(data: "dict[str, Any]", commands: "dict[str, list[str]]", host: Ho
     found = [d for thing in data["things"] for d in differences(thing, data["key"], host)]
     told = {name: data.get(name) for name in ("stamp", "undo", "coverage")}
     failed = run_commands(commands.get(data["stamp"]["address"], []), COMMANDS_S)
-    return dict(told, differences=found, because=next((why for why in failed if why), ""))
+    again = restarted(data["things"], data.get("taken", 0.0), host)
+    return dict(told, differences=found, restarted=again, because=next((why for why in failed if why), ""))
 
 
 def other_stamps(folder: str) -> "list[Any]":
@@ -188,7 +190,7 @@ def commit(request: "dict[str, Any]") -> "dict[str, Any]":
     key = before.get("key") or request["key"]
     unmended, unsure = fingerprint(slot["things"], key, request.get("before") or ())
     things = [thing for thing in slot["things"] if thing not in unsure]
-    slot = dict(slot, key=key, things=things, coverage=lessened(slot["coverage"], unsure))
+    slot = dict(slot, key=key, things=things, coverage=lessened(slot["coverage"], unsure), taken=time.time())
     write(path_of(folder, address, ".json"), slot)
     drop(path_of(folder, address, ".intent.json"))
     if identity:
@@ -249,7 +251,7 @@ def main(text: str) -> None:
     try:
         answer: dict[str, Any] = {"answer": actions[request["do"]](request)}
     except OSError as error:
-        answer = {"error": f"{error.filename or 'the probe'}: {error.strerror or error}"}
+        answer = {"error": f"{error.filename or folder_of(request)}: {error.strerror or error}"}
     sys.stdout.write(BEGIN + json.dumps(answer) + END + "\n")
     sys.stdout.flush()
 

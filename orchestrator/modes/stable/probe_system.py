@@ -2,7 +2,7 @@
 
 `Host` keeps what one question to a program has told for all things of a look: one `dpkg-query`, one `systemctl show`.
 """
-# ruff: noqa: PTH110, PTH112, PTH118
+# ruff: noqa: PTH110, PTH112, PTH118, PTH119, PTH120, PTH208
 
 import grp
 import json
@@ -28,7 +28,14 @@ UNIT_SUFFIXES = (
     ".automount",
     ".swap",
 )
-SHOWN = "Id,LoadState,ActiveState,UnitFileState,FragmentPath,DropInPaths,StateChangeTimestamp"
+SHOWN = (
+    "Id,LoadState,ActiveState,UnitFileState,FragmentPath,DropInPaths,NeedDaemonReload,InvocationID,NRestarts,"
+    "StateChangeTimestamp,ActiveEnterTimestamp"
+)
+BOOTTIME = 7  # Linux's clock that /proc counts by; Python 3.6 has no name for it
+# What people put beside a unit, the first of a name counts; packages own what is in /usr/lib.
+BESIDE = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system")
+OURS = ("/etc/", "/run/systemd/system", "/usr/local/")
 
 
 def told(command: "list[str]") -> "tuple[int, str]":
@@ -82,7 +89,7 @@ def units_shown(units: "list[str]") -> "dict[str, dict[str, str]]":
 
 
 def read_service(thing: "dict[str, Any]", key: str, host: Host) -> "dict[str, str]":
-    """What was asked for of a unit (active, enabled), and which files make it: a new drop-in is a difference."""
+    """What was asked for of a unit (active, enabled), which files make it, and whether systemd has read them so."""
     shown = host.settled(unit_of(thing["service"]))
     if not shown or shown.get("LoadState") == "not-found":
         return {"state": "absent" if shown else "unknown"}
@@ -90,12 +97,48 @@ def read_service(thing: "dict[str, Any]", key: str, host: Host) -> "dict[str, st
     for aspect, name in (("active", "ActiveState"), ("enabled", "UnitFileState")):
         if aspect in thing["asked"]:
             found[aspect] = shown.get(name, "")
-    drop_ins = [path for path in shown.get("DropInPaths", "").split() if path.startswith("/etc/")]
+    loaded = [path for path in shown.get("DropInPaths", "").split() if path.startswith(OURS)]
+    drop_ins = drop_ins_of(unit_of(thing["service"]), loaded)
     fragment = shown.get("FragmentPath", "")
     found["drop-ins"] = " ".join(drop_ins)
-    texts = [bytes_of(path) for path in [fragment, *drop_ins] if path.startswith("/etc/")]
+    # systemd itself does not say so of a drop-in in a folder that is new.
+    found["daemon-reload"] = "needed" if shown.get("NeedDaemonReload") == "yes" or drop_ins != loaded else "done"
+    texts = [bytes_of(path) for path in [fragment, *drop_ins] if path.startswith(OURS)]
     found["unit"] = fragment + " " + mac_of(key, b"\0".join(texts))[:16] if texts else fragment
     return found
+
+
+def drop_ins_of(unit: str, loaded: "list[str]") -> "list[str]":
+    """A unit's drop-ins as they are on disk, in systemd's order; `loaded` are those that it knows of."""
+    folders = [os.path.join(base, unit + ".d") for base in BESIDE]
+    found = {os.path.basename(path): path for path in loaded if os.path.dirname(path) not in folders}
+    for folder in folders:
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            if name.endswith(".conf"):
+                found.setdefault(name, os.path.join(folder, name))
+    return [found[name] for name in sorted(found) if os.path.realpath(found[name]) != "/dev/null"]
+
+
+def started(thing: "dict[str, Any]", host: Host) -> "dict[str, str]":
+    """Which start of a service this is: its id, when it was, and how often systemd itself has started it again."""
+    shown = host.shown.get(unit_of(thing["service"]), {}) if thing["kind"] == "service" else {}
+    if shown.get("ActiveState") != "active" or not shown.get("InvocationID"):
+        return {}
+    return {
+        "id": shown["InvocationID"],
+        "at": shown.get("ActiveEnterTimestamp", ""),
+        "itself": shown.get("NRestarts", ""),
+    }
+
+
+def booted() -> float:
+    """When this machine's first process was started, in seconds since the epoch; 0 where that cannot be told."""
+    try:
+        with open("/proc/1/stat", encoding="utf-8") as stat:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        return time.time() - time.clock_gettime(BOOTTIME) + ticks / float(os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def packages_of(names: "list[str]") -> "dict[str, str]":

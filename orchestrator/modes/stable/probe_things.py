@@ -8,6 +8,7 @@ A thing is what tasks manage: {"kind", "label", "enforced", "expect", "tasks", "
     expect    the aspects whose value the task's arguments tell: aspect -> the values that fit
     tasks     the names of the tasks behind it
     values    its aspects as they were when it was stamped; of contents an HMAC, whose key lies beside it
+    started   of a service: which start of it that was
 """
 
 import contextlib
@@ -28,6 +29,7 @@ from orchestrator.modes.stable.probe_files import (
 from orchestrator.modes.stable.probe_system import (
     SETTLING,
     Host,
+    booted,
     read_container,
     read_debconf,
     read_git,
@@ -42,6 +44,7 @@ from orchestrator.modes.stable.probe_system import (
     read_sysctl,
     read_timezone,
     read_user,
+    started,
     unit_of,
 )
 
@@ -118,6 +121,22 @@ def since(thing: "dict[str, Any]", host: Host) -> float:
     return 0.0
 
 
+def restarted(things: "list[dict[str, Any]]", taken: float, host: Host) -> "list[dict[str, Any]]":
+    """What was started again since it was stamped, which is no difference: [{"what", "at", "itself"}].
+
+    `itself` is how often systemd did that by itself. Where the whole machine was, that is all that is told.
+    """
+    if taken and booted() > taken:
+        return [{"what": "the machine", "at": booted(), "itself": 0}]
+    found = []
+    for thing in things:
+        now, left = started(thing, host), thing.get("started") or {}
+        if now and left and now["id"] != left["id"]:
+            itself = int(now["itself"]) if now["itself"].isdigit() else 0
+            found.append({"what": thing["label"], "at": time_of(now["at"]), "itself": itself})
+    return found
+
+
 def time_of(text: str) -> float:
     """A time as systemd writes it (`Wed 2026-11-25 16:21:30 UTC`), in seconds since the epoch; 0 where it is none."""
     import calendar
@@ -141,6 +160,7 @@ def fingerprint(things: "list[dict[str, Any]]", key: str, before: "Any") -> "tup
     unmended, unsure = [], []
     for thing in things:
         thing["values"] = values = values_of(thing, key, host)
+        thing["started"] = started(thing, host)
         main, expected = main_of(thing), thing["expect"]
         wrong = [name for name in sorted(expected) if values.get(name) not in expected[name]]
         unseen = values.get(main, "").startswith("unreadable") or "unknown" in values.values()

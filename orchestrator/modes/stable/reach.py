@@ -3,8 +3,8 @@
 `python -m orchestrator.modes.stable.reach` imports Ansible's library, which is slow to import and not made for our own
 process. Requests come as JSON lines on stdin, answers leave as JSON lines on stdout, in any order:
 
-    {"id", "op": "inventory", "path", "vault"} -> {"id", "hosts": {name: {"address", "groups"}}} or {"id", "error"}
-    {"id", "op": "probe", "ask", "host", "inventory" and "vault", or "vars", "plugins", "fresh", "timeout"}
+    {"id", "op": "inventory", "path", "vaults"} -> {"id", "hosts": {name: {"address", "groups"}}} or {"id", "error"}
+    {"id", "op": "probe", "ask", "host", "inventory" and "vaults", or "vars", "plugins", "fresh", "timeout"}
                                         -> {"id", "answer"} or {"id", "unreachable"} or {"id", "error"}
 
 `ask` is what the probe is asked; `inventory` is the path of the inventory that has the host; `vars` are the host's
@@ -30,7 +30,7 @@ from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.parsing.dataloader import DataLoader
-from ansible.parsing.vault import FileVaultSecret, VaultSecret
+from ansible.parsing.vault import VaultSecret, get_file_vault_secret
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import become_loader, connection_loader, init_plugin_loader
 from ansible.template import Templar
@@ -56,9 +56,9 @@ class Inventory:
 
     lock = threading.Lock()
 
-    def __init__(self, path: str, vault: str) -> None:
+    def __init__(self, path: str, vaults: Mapping[str, str]) -> None:
         with Inventory.lock:
-            self.loader = _loader(vault)
+            self.loader = _loader(vaults)
             try:
                 self.manager = InventoryManager(loader=self.loader, sources=[path])
             except AnsibleError:
@@ -89,16 +89,20 @@ class Inventory:
         return found
 
 
-def _loader(vault: str) -> Any:
-    """A loader that knows this vault password, and those which Ansible's own settings name."""
+def _loader(vaults: Mapping[str, str]) -> Any:
+    """A loader that knows these vault passwords, and those which Ansible's own settings name."""
     loader = DataLoader()
-    secrets = []
-    if vault:
-        secrets.append((constants.DEFAULT_VAULT_IDENTITY, VaultSecret(vault.encode())))
+    default = constants.DEFAULT_VAULT_IDENTITY
+    secrets = [(label or default, VaultSecret(password.encode())) for label, password in vaults.items()]
+    named = [slug.rpartition("@")[::2] for slug in constants.DEFAULT_VAULT_IDENTITY_LIST or ()]
     if constants.DEFAULT_VAULT_PASSWORD_FILE:
-        secret = FileVaultSecret(filename=constants.DEFAULT_VAULT_PASSWORD_FILE, loader=loader)
+        named.append(("", constants.DEFAULT_VAULT_PASSWORD_FILE))
+    for label, path in named:
+        if path.startswith("prompt"):  # nobody is there to be asked
+            continue
+        secret = get_file_vault_secret(filename=path, vault_id=label or default, loader=loader)
         secret.load()
-        secrets.append((constants.DEFAULT_VAULT_IDENTITY, secret))
+        secrets.append((label or default, secret))
     loader.set_vault_secrets(secrets)
     return loader
 
@@ -110,7 +114,7 @@ class Worker:
         self.answers = answers
         self.writing = threading.Lock()
         self.slots = threading.Semaphore(MOST_AT_ONCE)
-        self.inventories: dict[tuple[str, str], Inventory] = {}
+        self.inventories: dict[str, Inventory] = {}
         self.reading = threading.Lock()
         self.direct = direct.Direct()
 
@@ -138,24 +142,25 @@ class Worker:
         """The answer; `label` is told how the host is named in messages as soon as that is known."""
         try:
             if request["op"] == "inventory":
-                return {"hosts": self._inventory(request["path"], request["vault"], again=True).hosts()}
+                return {"hosts": self._inventory(request["path"], request["vaults"], again=True).hosts()}
             return self._probe(request, label)
         except AnsibleError as error:
             return {"error": _sentence(error)}
         except Exception as error:  # noqa: BLE001 - a plugin's fault must not end the other hosts' probes
             return {"error": f"{type(error).__name__}: {error}"}
 
-    def _inventory(self, path: str, vault: str, *, again: bool = False) -> Inventory:
+    def _inventory(self, path: str, vaults: Mapping[str, str], *, again: bool = False) -> Inventory:
+        key = json.dumps([path, vaults], sort_keys=True)
         with self.reading:
-            if again or (path, vault) not in self.inventories:
-                self.inventories[path, vault] = Inventory(path, vault)
-            return self.inventories[path, vault]
+            if again or key not in self.inventories:
+                self.inventories[key] = Inventory(path, vaults)
+            return self.inventories[key]
 
     def _probe(self, request: Mapping[str, Any], label: list[str]) -> dict[str, Any]:
         with Inventory.lock:
             for folder in request["plugins"]:
                 connection_loader.add_directory(folder)
-        inventory = self._inventory(request["inventory"], request["vault"]) if request.get("inventory") else None
+        inventory = self._inventory(request["inventory"], request["vaults"]) if request.get("inventory") else None
         with Inventory.lock:
             loader = inventory.loader if inventory else DataLoader()
             given = inventory.vars_of(request["host"]) if inventory else dict(request["vars"])
@@ -257,7 +262,8 @@ def _answer_in(connection: Any, code: int, stdout: bytes, stderr: bytes, timeout
     said = [line for line in (stderr or stdout).decode(errors="replace").splitlines() if line.strip()]
     why = said[-1].strip() if said else f"exit code {code}"
     if code == NO_PROGRAM and "python" in why:
-        return {"unreachable": f"{_label(connection, '')}: there is no Python 3 on the host ({why})"}
+        help_ = "install it, or name another by `ansible_python_interpreter`"
+        return {"unreachable": f"{_label(connection, '')}: there is no Python 3 on the host ({why}); {help_}"}
     return {"unreachable": _unreachable(connection, f"the probe did not run: {why}", timeout)}
 
 

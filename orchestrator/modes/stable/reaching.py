@@ -27,6 +27,7 @@ INVENTORY_TIMEOUT_S = 120.0
 PATIENCE_S = 60.0
 # For so long a host that did not answer in its time is not asked again: it costs a command its time once.
 SILENT_S = 30.0
+NO_VAULTS: Mapping[str, str] = {}
 TIMED_OUT = "timed out after"  # as the worker says it
 
 
@@ -37,7 +38,7 @@ class Hosts:
     inventory: Path | None = None
     machines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     plugins: tuple[Path, ...] = ()
-    vault: str = field(default="", repr=False)  # the password of what is encrypted in the inventory
+    vaults: Mapping[str, str] = field(default_factory=dict, repr=False)  # passwords of what the inventory encrypts
 
 
 def host_timeout() -> float:
@@ -74,11 +75,12 @@ class Reach:
         with self._lock:
             self._started()
 
-    def inventory(self, path: Path, vault: str = "") -> dict[str, dict[str, Any]]:
+    def inventory(self, path: Path, vaults: Mapping[str, str] = NO_VAULTS) -> dict[str, dict[str, Any]]:
         """All hosts of an Ansible inventory, in its order: name -> {"address", "groups"}. Raises DriverError."""
         if not path.exists():
             raise DriverError(f"inventory {path}: there is no such file", hint="see `inventory:` of the Site")
-        answer = self._wait(self._ask({"op": "inventory", "path": str(path), "vault": vault}), INVENTORY_TIMEOUT_S)
+        request = {"op": "inventory", "path": str(path), "vaults": dict(vaults)}
+        answer = self._wait(self._ask(request), INVENTORY_TIMEOUT_S)
         if "hosts" not in answer:
             raise DriverError(f"inventory {path}: {self._scrub(str(answer.get('error')))}")
         hosts: dict[str, dict[str, Any]] = answer["hosts"]
@@ -102,7 +104,7 @@ class Reach:
             if name in silent or (hosts.inventory is None and name not in hosts.machines):
                 continue
             request = {"op": "probe", "host": name, "ask": dict(ask), "fresh": fresh, "timeout": seconds}
-            request |= {"vault": hosts.vault, "plugins": [str(folder) for folder in hosts.plugins]}
+            request |= {"vaults": dict(hosts.vaults), "plugins": [str(folder) for folder in hosts.plugins]}
             request |= {"inventory": str(hosts.inventory)} if hosts.inventory else {"vars": dict(hosts.machines[name])}
             futures[name] = self._ask(request)
         answers: dict[str, dict[str, Any] | Unreachable] = {}

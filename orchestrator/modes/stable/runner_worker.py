@@ -19,6 +19,7 @@ import configparser
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -32,6 +33,8 @@ from typing import Any
 FAILED = {"runner_on_failed": "failed", "runner_item_on_failed": "item", "runner_on_unreachable": "unreachable"}
 # A connection whose other end is gone without a word would hang for ever: it is given up after a minute.
 ALIVE = "-o ServerAliveInterval=15 -o ServerAliveCountMax=4"
+# What Ansible puts before a message says no more than that there is one.
+FRAMES = re.compile(r"^(?:Task failed: |Module failed: )+")
 PLUGINS = Path(__file__).with_name("callback_plugins")
 
 
@@ -83,6 +86,7 @@ def message_of(result: Mapping[str, Any]) -> str:
     parts = [str(result.get(key) or "").strip() for key in ("msg", "module_stderr", "stderr", "stdout")]
     if any(parts[1:]) and parts[0] in ("non-zero return code", "MODULE FAILURE"):
         parts[0] = f"exit code {result.get('rc')}"
+    parts[0] = FRAMES.sub("", parts[0])
     text = "\n".join(dict.fromkeys(part for part in parts if part))
     return "\n".join(text.splitlines()[-12:])
 
@@ -151,8 +155,8 @@ def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
     cmdline = f"-e @{folder / 'vars.yml'} --forks {int(order['forks'])}"
-    if "vault" in order["files"]:
-        cmdline += f" --vault-password-file {folder / 'vault'}"
+    for label in order["vaults"]:
+        cmdline += f" --vault-id {label}@{folder / f'vault-{label}'}"
     for option in ("tags", "skip_tags"):
         if order[option]:
             cmdline += f" --{option.replace('_', '-')} {shlex.quote(','.join(order[option]))}"

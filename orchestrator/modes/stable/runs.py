@@ -107,8 +107,8 @@ Watch = Callable[[str, str], None]
 class Runs:
     """Starts runs and ends them; one for each site. Runs may go on side by side in several threads."""
 
-    def __init__(self, root: Path, scratch: Path, scrub: Callable[[str], str], vault: str = "") -> None:
-        self._vault = vault
+    def __init__(self, root: Path, scratch: Path, scrub: Callable[[str], str], vaults: Mapping[str, str]) -> None:
+        self._vaults = vaults
         self._root = root
         self._scratch = scratch
         self._scrub = scrub
@@ -129,7 +129,7 @@ class Runs:
                 assert process.stdin is not None
                 assert process.stdout is not None
                 with contextlib.suppress(OSError):
-                    process.stdin.write(json.dumps(_order(playbook, folder, self._vault)) + "\n")
+                    process.stdin.write(json.dumps(_order(playbook, folder, self._vaults)) + "\n")
                     process.stdin.flush()
                 for line in process.stdout:
                     _tell(ran, scrubbed(json.loads(line), scrub), watch)
@@ -183,7 +183,7 @@ class Runs:
             process.terminate()
 
 
-def _order(playbook: Playbook, folder: Path, vault: str) -> dict[str, Any]:
+def _order(playbook: Playbook, folder: Path, vaults: Mapping[str, str]) -> dict[str, Any]:
     orders = {
         "journal": str(playbook.journal or folder / "handlers.json"),
         "token": playbook.token,
@@ -194,8 +194,7 @@ def _order(playbook: Playbook, folder: Path, vault: str) -> dict[str, Any]:
         files["playbook.yml"] = playbook.text
     if playbook.inventory is None:
         files["inventory.yml"] = playbook.hosts
-    if vault:
-        files["vault"] = vault
+    files |= {f"vault-{label or 'default'}": password for label, password in vaults.items()}
     return {
         "folder": str(folder),
         "cwd": str(playbook.cwd),
@@ -209,6 +208,7 @@ def _order(playbook: Playbook, folder: Path, vault: str) -> dict[str, Any]:
         "plugins": [str(path) for path in playbook.plugins],
         "tags": list(playbook.tags),
         "skip_tags": list(playbook.skip_tags),
+        "vaults": [label or "default" for label in vaults],
         "files": files,
     }
 

@@ -23,7 +23,7 @@ class StableSite:
     settings   what the provider's playbooks are told of the place
     say        told what takes long before anything can be asked
     refresh    the provider is asked even where all hosts answer
-    vault      the password of what Ansible Vault has encrypted; empty where the Site names none
+    vaults     the passwords of what Ansible Vault has encrypted: vault id ("" for all) -> password
     folders    where the blueprints lie: the label that configurations have in their spec -> folder
     """
 
@@ -35,7 +35,7 @@ class StableSite:
     provider: Provider
     scrub: Callable[[str], str]
     inventory: Path | None = None
-    vault: str = field(default="", repr=False)
+    vaults: Mapping[str, str] = field(default_factory=dict, repr=False)
     folders: Mapping[str, Path] = field(default_factory=dict)
     settings: Mapping[str, Value] = field(default_factory=dict)
     refresh: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.model.address import Address
 from orchestrator.model.outcome import Outcome, Result
-from orchestrator.modes.stable.advice import advised
+from orchestrator.modes.stable.advice import advised, lost
 from orchestrator.modes.stable.runs import Failure, Ran
 
 CONTROLLER = "localhost"  # where plays for `localhost` run; all hosts of the run depend on them
@@ -23,8 +23,7 @@ def failed_outcome(address: Address, host: str, ran: Ran, folder: str, label: st
         place = named(ran.refused.where, folder, label)
         return Outcome(address, Result.FAILED, ran.refused.message, ran.refused.task, place, log)
     if host in ran.unreachable:
-        message = advised(failure.message.splitlines()[-1]) if failure.message else "did not answer"
-        return Outcome(address, Result.UNREACHABLE, message, failure.task, where, log)
+        return Outcome(address, Result.UNREACHABLE, lost(failure.message), failure.task, where, log)
     if blamed in ran.failed:
         action = f"{failure.action}: " if failure.action else ""
         return Outcome(address, Result.FAILED, advised(f"{action}{failure.message}"), failure.task, where, log)

@@ -55,14 +55,14 @@ def service(args: Args, result: Args, task: Task) -> list[Thing] | None:
         return []  # only daemon_reload
     if str(args.get("scope") or "system") != "system":
         return None
-    expect: dict[str, list[str]] = {}
+    expect: dict[str, list[str]] = {"daemon-reload": ["done"]}
     if args.get("state"):
         expect["active"] = ["inactive", "failed"] if args["state"] == "stopped" else ["active"]
     if args.get("enabled") is not None:
         expect["enabled"] = ENABLED if true(args["enabled"]) else ["disabled", "static", "masked", "indirect"]
     if true(args.get("masked")):
         expect = {"state": ["masked"]}
-    asked = sorted(set(expect) - {"state"})
+    asked = sorted({"active", "enabled"} & set(expect))
     label = f"service {name}"
     return [thing("service", label, task, service=str(name), asked=asked, enforced=[*asked, "state"], expect=expect)]
 
