@@ -30,7 +30,9 @@ from orchestrator.planning import drifted
     "--detailed-exitcode", is_flag=True, help="Exit with 2 where something drifted, 3 where units could not be seen."
 )
 @click.option(
-    "--deep", is_flag=True, help="Ask Ansible's check mode about the tasks that cannot be verified otherwise."
+    "--deep",
+    is_flag=True,
+    help="Ask Ansible's check mode about tasks, and providers about programs, that cannot be verified otherwise.",
 )
 @click.option("--watch", is_flag=True, help="Go on, and show what drifts and what is healed as it happens.")
 @every_option("With --watch, how often to look at what cannot be watched")

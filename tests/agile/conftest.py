@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import uuid
@@ -15,6 +16,9 @@ import pytest
 from orchestrator.modes.agile.driver import AgileDriver
 from orchestrator.modes.agile.site import AgileSite
 from tests.agile.estates import CANARY, Estate
+from tests.agile.program_lab import NAMESPACE, Lab, States
+
+PLUGIN = Path(__file__).parent / "plugin" / "pulumi-resource-echo"
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +98,23 @@ def made(kubeconfig: Path, scratch: Path, estate_id: str) -> AgileDriver:
         scrub=lambda text: text.replace(CANARY, "(secret)"),
     )
     return AgileDriver(site)
+
+
+@pytest.fixture
+def lab(lab_kubeconfig: Path, tmp_path: Path, kubectl: Callable[..., str]) -> Iterator[Lab]:
+    """A program, and a provider plugin on its PATH whose things are files in a folder."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    plugin = programs / PLUGIN.name
+    plugin.write_text(f'#!/bin/sh\nexec {sys.executable} {PLUGIN} "$@"\n')
+    plugin.chmod(0o755)
+    things = tmp_path / "things"
+    things.mkdir()
+    driver = made(lab_kubeconfig, tmp_path / "scratch", str(uuid.uuid4()))
+    states = States()
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "ECHO_FOLDER": str(things)}
+    driver = AgileDriver(replace(driver._site, environment=environment, states=states))
+    it = Lab(tmp_path / "blueprint", things, driver, states, kubectl)
+    yield it
+    it.driver.close()
+    kubectl("delete", "--ignore-not-found", "namespace", NAMESPACE)  # the next test makes it anew

@@ -2,178 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from orchestrator.model.address import PROGRAM, Address, Mode, WorkloadKey
 from orchestrator.model.change import Action, Change
-from orchestrator.model.observation import Observation, Present, Unreachable
-from orchestrator.model.outcome import Outcome, Progress, Result
-from orchestrator.model.source import Source
-from orchestrator.model.unit import Unit
-from orchestrator.model.values import Secret, Value, masked
-from orchestrator.modes.agile.driver import AgileDriver
-from orchestrator.planning.diff import change_for
-from tests.agile.conftest import made
+from orchestrator.model.observation import Present, Unreachable
+from orchestrator.model.outcome import Result
+from orchestrator.model.values import masked
 from tests.agile.estates import CANARY
+from tests.agile.program_lab import MAIN, NAMESPACE, Lab
 
 pytestmark = pytest.mark.lab
-
-PLUGIN = Path(__file__).parent / "plugin" / "pulumi-resource-echo"
-NAMESPACE = "prog"
-
-MAIN = """
-import pulumi
-
-config = pulumi.Config()
-
-
-class Thing(pulumi.CustomResource):
-    twice: pulumi.Output[int]
-    shout: pulumi.Output[str]
-
-    def __init__(self, name, opts=None, **properties):
-        super().__init__("echo:index:Thing", name, {**properties, "twice": None, "shout": None}, opts)
-
-
-a = Thing("a", size=config.require_int("size"), label=config.require("label"), password=config.get_secret("password"))
-b = Thing("b", size=a.twice)
-settings = {"metadata": {"name": "settings"}, "data": {"twice": a.twice.apply(str)}}
-pulumi.CustomResource("kubernetes:core/v1:ConfigMap", "settings", settings)
-pulumi.export("twice", b.twice)
-pulumi.export("token", config.get_secret("password"))
-"""
-OUTPUTS = {"twice": "integer", "token": "secret"}
-
-
-class States:
-    """The store's part, in memory."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, list[tuple[int, bytes, Mapping[str, Any]]]] = {}
-
-    def save_state(self, key: WorkloadKey, serial: int, packed: bytes, about: Mapping[str, Any]) -> None:
-        self.rows.setdefault(str(key), []).append((serial, packed, about))
-
-    def newest_state(self, key: WorkloadKey) -> tuple[int, bytes, Mapping[str, Any]] | None:
-        return (self.rows.get(str(key)) or [None])[-1]
-
-
-@dataclass
-class Lab:
-    """One program at one site, as a person changes it."""
-
-    root: Path
-    things: Path
-    driver: AgileDriver
-    states: States
-    kubectl: Callable[..., str]
-    vars: dict[str, Value] = field(default_factory=lambda: {"size": 1, "label": "x", "password": Secret(CANARY)})
-    outputs: dict[str, str] = field(default_factory=lambda: dict(OUTPUTS))
-    timeout: float = 60
-    told: list[str] = field(default_factory=list)
-
-    def write(self, text: str, name: str = "__main__.py") -> None:
-        path = self.root / "infra" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-    def unit(self) -> Unit:
-        folder = self.root / "infra"
-        files = {
-            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
-        return Unit(
-            address=Address("lab", "shop", Mode.AGILE, "infra", PROGRAM, f"{NAMESPACE}/infra"),
-            spec={
-                "root": str(self.root),
-                "path": "infra",
-                "files": dict(files),
-                "vars": self.vars,
-                "outputs": dict(self.outputs),
-                "project": "infra",
-                "namespace": NAMESPACE,
-                "timeout": self.timeout,
-                "where": "blueprints/shop/infra",
-            },
-            inputs={**{f"infra/{n}": d for n, d in files.items()}, **{f"vars.{k}": v for k, v in self.vars.items()}},
-            identity=f"program/{NAMESPACE}/infra",
-            source=Source("blueprints/shop/blueprint.yaml", 9, 5),
-        )
-
-    def see(self) -> Observation:
-        one = self.unit()
-        return self.driver.observe([one], []).units[one.address]
-
-    def plan(self) -> Change:
-        one = self.unit()
-        return change_for(one, self.see(), None, estate_id=self.driver._site.estate_id)
-
-    def do(self, change: Change) -> Outcome:
-        def report(progress: Progress) -> None:
-            self.told.append(progress.text)
-
-        (outcome,) = self.driver.apply([change], report)
-        return outcome
-
-    def apply(self) -> Outcome:
-        return self.do(self.plan())
-
-    def converge(self) -> Outcome:
-        outcome = self.apply()
-        assert outcome.result == Result.DONE, outcome
-        assert self.plan().action == Action.NONE, self.plan()
-        return outcome
-
-    def clone(self, scratch: Path, **more: Any) -> Lab:
-        """The same estate with nothing in common but the cluster and the documents."""
-        states = more.pop("states", States())
-        site = replace(self.driver._site, scratch=scratch, states=states, **more)
-        return replace(self, driver=AgileDriver(site), states=states, vars=dict(self.vars))
-
-    @property
-    def live(self) -> list[str]:
-        return sorted(json.loads(path.read_text())["size"] for path in self.things.glob("*-*"))
-
-
-@pytest.fixture
-def lab(lab_kubeconfig: Path, tmp_path: Path, kubectl: Callable[..., str], estate_id: str) -> Iterator[Lab]:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    plugin = programs / PLUGIN.name
-    plugin.write_text(f'#!/bin/sh\nexec {sys.executable} {PLUGIN} "$@"\n')
-    plugin.chmod(0o755)
-    things = tmp_path / "things"
-    things.mkdir()
-    driver = made(lab_kubeconfig, tmp_path / "scratch", estate_id)
-    states = States()
-    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "ECHO_FOLDER": str(things)}
-    driver = AgileDriver(replace(driver._site, environment=environment, states=states))
-    it = Lab(tmp_path / "blueprint", things, driver, states, kubectl)
-    it.write(MAIN)
-    yield it
-    it.driver.close()
-    kubectl("delete", "--ignore-not-found", "namespace", NAMESPACE)  # the next test makes it anew
-
-
-@pytest.fixture
-def estate_id() -> str:
-    import uuid
-
-    return str(uuid.uuid4())
 
 
 def test_a_program_is_previewed_applied_left_alone_changed_and_destroyed(lab: Lab, tmp_path: Path) -> None:
@@ -327,51 +173,27 @@ def test_killed_in_the_middle_the_next_run_takes_over_the_engines_own_state(lab:
     assert lab.live == [1, 2]
 
 
-OBJECTS = """
-import pulumi
-
-size = pulumi.Config().require_int("size")
-app = {"app": f"web-{pulumi.Config().require('label')}"}
-spec = {
-    "replicas": size,
-    "selector": {"matchLabels": app},
-    "template": {"metadata": {"labels": app}, "spec": {"containers": [{"name": "web", "image": "nginx:1.29"}]}},
-}
-web = pulumi.CustomResource("kubernetes:apps/v1:Deployment", "web", {"metadata": {"name": "web"}, "spec": spec})
-secret = {"stringData": {"password": pulumi.Config().require_secret("password")}}
-made = pulumi.CustomResource("kubernetes:core/v1:Secret", "db", {**secret, "metadata": None})
-theirs = pulumi.Config().get("theirs")
-if theirs:
-    pulumi.CustomResource("kubernetes:core/v1:ConfigMap", theirs, {"metadata": {"name": theirs}, "data": {"a": "1"}})
-pulumi.export("id", made.id)
-"""
-
-
-@pytest.mark.long
-def test_kubernetes_objects_of_a_program_are_served_in_our_process(lab: Lab) -> None:
-    lab.write(OBJECTS)
-    lab.outputs = {"id": "string"}
-    outcome = lab.converge()
-    name = outcome.facts["outputs"]["id"]
-    assert name.startswith(f"{NAMESPACE}/db-")  # its name is made for it
-    assert lab.kubectl("-n", NAMESPACE, "get", "deployment", "web", "-o", "jsonpath={.status.readyReplicas}") == "1"
-    labels = json.loads(lab.kubectl("-n", NAMESPACE, "get", "deployment", "web", "-o", "jsonpath={.metadata.labels}"))
-    assert labels["orchestrator.dev/workload"] == "infra"
-    assert CANARY.encode().hex() not in json.dumps([r[1].hex() for rows in lab.states.rows.values() for r in rows])
-    lab.vars |= {"size": 2, "label": "y"}
-    changed = lab.plan()
-    assert changed.action == Action.REPLACE
-    assert {d.path for d in changed.differences if d.replace} == {
-        "kubernetes:Deployment web: spec.selector.matchLabels.app"
+def test_drift_inside_of_a_program_is_found_by_a_refresh_and_healed_after_one(lab: Lab) -> None:
+    lab.converge()
+    assert lab.drift() == {}
+    lab.kubectl("-n", NAMESPACE, "patch", "configmap", "settings", "-p", '{"data":{"twice":"7"}}')
+    (thing,) = lab.things.glob("a-*")
+    thing.write_text(json.dumps({**json.loads(thing.read_text()), "size": 5, "password": f"{CANARY}-2"}))
+    (other,) = lab.things.glob("b-*")
+    other.unlink()
+    assert lab.drift() == {  # from what it is to what it was left as
+        "echo:Thing a: password": ("(secret)", "(secret)"),
+        "echo:Thing a: size": (5, 1),
+        "echo:Thing b: was deleted outside": (None, None),
+        "kubernetes:ConfigMap settings: data.twice": ("7", "2"),
     }
-    assert lab.do(changed).result == Result.DONE
-    lab.kubectl("-n", NAMESPACE, "create", "configmap", "theirs", "--from-literal=a=0")
-    lab.vars |= {"theirs": "theirs"}
-    outcome = lab.apply()
-    assert outcome.result == Result.FAILED
-    assert "exists and is not this program's" in outcome.message
-    assert lab.kubectl("-n", NAMESPACE, "get", "configmap", "theirs", "-o", "jsonpath={.data.a}") == "0"
-    gone = Change(lab.unit().address, Action.DELETE, "removed", seen=lab.see())
-    assert lab.do(gone).result == Result.DONE
-    assert lab.kubectl("-n", NAMESPACE, "get", "deployments,secrets", "-o", "name") == ""
-    assert "theirs" in lab.kubectl("-n", NAMESPACE, "get", "configmaps", "-o", "name")
+    assert lab.plan().action == Action.NONE  # no plan asks the providers by itself
+    one = lab.unit()
+    assert lab.driver.hand_over(one.address, one, ("refresh", "--yes", "--skip-preview")) == 0
+    found = lab.plan()
+    assert "its stack was changed by hand" in found.reason
+    assert {"echo:Thing a: size", "echo:Thing b"} <= {d.path for d in found.differences}
+    lab.converge()
+    assert lab.live == [1, 2]
+    assert lab.drift() == {}
+    assert lab.kubectl("-n", NAMESPACE, "get", "configmap", "settings", "-o", "jsonpath={.data.twice}") == "2"

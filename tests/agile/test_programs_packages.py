@@ -15,10 +15,11 @@ from orchestrator.model.observation import Unreachable
 from orchestrator.modes.agile.driver import AgileDriver
 from orchestrator.toolchain.plugins import Plugin
 from orchestrator.toolchain.programs import architecture
-from tests.agile.test_programs_lab import PLUGIN, Lab, estate_id, lab
+from tests.agile.conftest import PLUGIN
+from tests.agile.program_lab import Lab
 from tests.toolchain.conftest import ReleaseServer, archive, server, sha256
 
-__all__ = ["estate_id", "lab", "server"]
+__all__ = ["server"]
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 

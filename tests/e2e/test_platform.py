@@ -87,6 +87,13 @@ def test_the_platform_applies_drifts_heals_rolls_back_and_is_destroyed(platform:
         platform.kubectl("--namespace", namespace, *command.split())
     drifted = platform("drift", "-o", "json", "--detailed-exitcode").ended(2).data["changes"]
     assert {c["address"].partition("/agile/")[2] for c in drifted} == {each[2] for each in BY_HAND}
+    platform.kubectl(
+        "--namespace", "team-red", "patch", "resourcequota/pods", "--type=merge", '-p={"spec":{"hard":{"pods":"9"}}}'
+    )
+    (program,) = platform("drift", "--deep", "--placement", "tenants", "-o", "json").ended(0).data["changes"][-1:]
+    told = {d["path"]: (d["old"], d["new"]) for d in program["differences"]}
+    assert told == {"kubernetes:ResourceQuota red-pods: spec.hard.pods": ("9", "10")}
+    platform("agile", "stack", "tenants/tenants", "--", "refresh", "--yes", "--skip-preview").ended(0)
     platform.apply()
     assert platform.plan() == {}
     assert fields(platform) == FIRST

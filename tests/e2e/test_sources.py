@@ -62,6 +62,7 @@ def test_every_source_is_applied_and_is_then_as_declared(estate: Estate) -> None
         assert f"hook Job/{left_out} ({hook}) is left out" in planned
     assert sorted(uids(estate)) == ["announce", "migrate", "once", "prepare"]
     assert estate.field("page/web", "{.spec.version}") == "1"
+    assert estate.field("configmap/reader", "{.data.queue}") == "shop/queue"  # one program's output in another
     assert estate.field("deployment/collector", "{.spec.template.spec.containers[0].envFrom[0].configMapRef.name}") != (
         "collector"
     )

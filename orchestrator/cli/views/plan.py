@@ -163,7 +163,8 @@ def labels(changes: Iterable[Change]) -> dict[Address, str]:
 
 def difference_text(difference: Difference) -> str:
     """`spec.replicas 3 → 8 (kubectl)`: what is there, what should be, and whose it was."""
-    path = t.cut_middle(t.clean(difference.path), _PATH_WIDTH)
+    resource, colon, path = t.clean(difference.path).rpartition(": ")  # of a program; others have only a path
+    path = f"{resource}{colon}{t.cut_middle(path, _PATH_WIDTH)}"
     by = t.clean(blamed(difference))
     if difference.old is None and difference.new is None:
         return path + by

@@ -34,6 +34,7 @@ from orchestrator.modes.driver import NoSnapshots
 
 if TYPE_CHECKING:
     from orchestrator.modes.agile.programs.programs import Programs
+    from orchestrator.modes.agile.programs.targets import Drift
     from orchestrator.modes.agile.stack import Stack
 
 _CHANGED_BY_PULUMI = (Action.CREATE, Action.UPDATE, Action.REPLACE, Action.ADOPT, Action.DELETE)
@@ -238,6 +239,10 @@ class AgileDriver(NoSnapshots):
         from orchestrator.modes.agile.stack import Stack
 
         return Stack(key, self._site.scratch / "stacks")
+
+    def drift(self, units: Sequence[Unit]) -> dict[Address, Drift]:
+        """What is otherwise than these programs have left it, by the engine's refresh. Raises DriverError."""
+        return self._programs(self._reach()).drift(units)
 
     def hand_over(self, address: Address, unit: Unit | None, arguments: Sequence[str]) -> int:
         """Run pulumi for a program's stack, for a person; its exit code. The site's lease is its caller's.

@@ -21,7 +21,7 @@ class InProcess(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return plugin_pb2.PluginInfo(version="4.0.0")
+        return plugin_pb2.PluginInfo(version="4.999.0")  # SDKs ask for their own version or a later one
 
     def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)

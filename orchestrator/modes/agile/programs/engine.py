@@ -24,6 +24,7 @@ _GRACE = 15.0  # seconds that the engine has to end in order, once it is asked
 _COMMON = ("--color=never", "--suppress-progress", "--suppress-outputs", "--exec-kind=auto.inline")
 _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "preview": ("preview", "--show-reads"),
+    "drift": ("refresh", "--preview-only"),
     "up": ("up", "--yes", "--skip-preview"),
     "refresh": ("refresh", "--yes", "--skip-preview", "--clear-pending-creates"),
     "destroy": ("destroy", "--yes", "--skip-preview"),

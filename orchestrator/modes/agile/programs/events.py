@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.model.observation import Difference
-from orchestrator.model.values import Secret, Value, masked
+from orchestrator.model.values import Secret, Value, has_secret, masked
 from orchestrator.modes.agile.programs import values
 
 _ROOT = "pulumi:pulumi:Stack"
@@ -43,6 +43,7 @@ class Log:
     errors   what the engine and the providers say went wrong, with the resource's label where there is one
     notes    what it warns of
     done     steps that have ended, and those that have failed
+    drifted  what a refresh has found: from what it is to what it was left as
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -51,6 +52,7 @@ class Log:
     notes: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    drifted: list[Difference] = field(default_factory=list)
 
     @property
     def differences(self) -> tuple[Difference, ...]:
@@ -76,12 +78,18 @@ def label_of(urn: str) -> str:
 
 def read(path: Path, scrub: Callable[[str], str]) -> Log:
     """The log of a run, as far as it was written; secrets are nowhere in it."""
-    log = Log()
+    log, refreshing = Log(), set[str]()
     for event in _events(path):
         if metadata := (event.get("resourcePreEvent") or {}).get("metadata"):
+            if metadata.get("op") == "refresh":
+                refreshing.add(str(metadata["urn"]))
             _take_step(metadata, log, scrub)
         elif metadata := (event.get("resOutputsEvent") or {}).get("metadata"):
-            _take_end(metadata, log)
+            if metadata["urn"] in refreshing:
+                refreshing.remove(metadata["urn"])
+                log.drifted += _drifted(metadata, scrub)
+            else:
+                _take_end(metadata, log)
         elif metadata := (event.get("resOpFailedEvent") or {}).get("metadata"):
             log.failed.append(str(metadata["urn"]))
         elif diagnostic := event.get("diagnosticEvent"):
@@ -153,6 +161,25 @@ def _differences(metadata: Mapping[str, Any], op: str, scrub: Callable[[str], st
         was = values.at(before if from_inputs else outputs, path)
         replaces = op == "replace" and ("replace" in kind or path in keys)
         yield Difference(f"{label}: {path}", was, values.at(after, path), replace=replaces)
+
+
+def _drifted(metadata: Mapping[str, Any], scrub: Callable[[str], str]) -> Iterator[Difference]:
+    """What is there is the new state here, what was left the old one."""
+    label, op = label_of(str(metadata["urn"])), metadata.get("op")
+    if str(metadata.get("type")).startswith((_ROOT, _PROVIDERS)):
+        return
+    if op == "delete":
+        yield Difference(f"{label}: was deleted outside")
+    if op != "update":
+        return
+    old, new = metadata.get("old") or {}, metadata.get("new") or {}
+    left, found = _shown(old.get("inputs"), scrub), _shown(new.get("inputs"), scrub)
+    left_out, found_out = _shown(old.get("outputs"), scrub), _shown(new.get("outputs"), scrub)
+    for path, _, from_inputs in sorted(_paths(metadata, left, found)):
+        was, now = (left, found) if from_inputs else (left_out, found_out)
+        was, now = values.at(was, path), values.at(now, path)
+        if was != now or has_secret(was):  # of secrets nobody sees here what differs
+            yield Difference(f"{label}: {path}", now, was)
 
 
 def _paths(metadata: Mapping[str, Any], before: Value, after: Value) -> Iterator[tuple[str, str, bool]]:

@@ -33,7 +33,7 @@ from orchestrator.modes.agile.programs import kept as keeping
 from orchestrator.modes.agile.programs.checkpoint import Checkpoint
 from orchestrator.modes.agile.programs.kept import Kept
 from orchestrator.modes.agile.programs.secrets import WrongPassphrase
-from orchestrator.modes.agile.programs.targets import RunFailed, Target
+from orchestrator.modes.agile.programs.targets import Drift, RunFailed, Target
 from orchestrator.modes.agile.site import AgileSite
 
 if TYPE_CHECKING:
@@ -188,6 +188,24 @@ class Programs:
         return _Previewed(
             ended.log.differences, ended.log.outputs, failed=f"{target.folder}: {'; '.join(wrong)}" if wrong else ""
         )
+
+    def drift(self, units: Sequence[Unit]) -> dict[Address, Drift]:
+        """What is otherwise than these programs have left it: every provider is asked about each of its resources."""
+        with ThreadPoolExecutor(max_workers=_PREVIEWS_AT_ONCE) as pool:
+            return dict(zip([unit.address for unit in units], pool.map(self._drift, units), strict=True))
+
+    def _drift(self, unit: Unit) -> Drift:
+        try:
+            kept = self._kept_now(unit.address)
+            if kept is None:
+                return Drift(failed="its state is gone from the cluster")
+            return Drift(tuple(self._engine().drift(self._target(unit, kept), kept.checkpoint).log.drifted))
+        except RunFailed as failed:
+            return Drift(failed=failed.message)
+        except RefusedError as refused:
+            return Drift(failed=self._site.scrub(refused.message))
+        except UnreachedError as unreached:
+            return Drift(failed=unreached.cause)
 
     def _target(self, unit: Unit, kept: Kept | None) -> Target:
         if kept is not None:  # its project may have been renamed: the state is the old one's

@@ -45,11 +45,19 @@ class Runner:
         self.runs = 0
 
     def preview(self, target: Target, checkpoint: Checkpoint, *, refresh: bool) -> Ended:
-        """What an update would do; on a copy of the state, in a folder that is gone afterwards. Raises RunFailed."""
+        """What an update would do. Raises RunFailed."""
+        return self._aside("preview", target, checkpoint, *(["--refresh"] if refresh else []))
+
+    def drift(self, target: Target, checkpoint: Checkpoint) -> Ended:
+        """What providers find otherwise than it was left; the program is not run. Raises RunFailed."""
+        return self._aside("drift", target, checkpoint)
+
+    def _aside(self, command: str, target: Target, checkpoint: Checkpoint, *more: str) -> Ended:
+        """On a copy of the state, in a folder that is gone afterwards."""
         home = target.home(self._site.scratch)
-        room = Room(home / f"preview-{os.getpid()}-{secrets.token_hex(4)}", target.project, target.stack)
+        room = Room(home / f"{command}-{os.getpid()}-{secrets.token_hex(4)}", target.project, target.stack)
         try:
-            return self._run("preview", target, room, checkpoint, more=("--refresh",) if refresh else ())
+            return self._run(command, target, room, checkpoint, more=more)
         finally:
             shutil.rmtree(room.folder, ignore_errors=True)
 
@@ -158,7 +166,9 @@ class Runner:
         """The author's; Pulumi's own plugin is told which cluster."""
         if not self._site.official:
             return target.config
-        cluster = {"kubernetes:kubeconfig": str(self._site.kubeconfig), "kubernetes:namespace": target.namespace}
+        cluster = {"kubernetes:namespace": target.namespace}
+        if self._site.kubeconfig is not None:  # else it is in the cluster, as we are
+            cluster["kubernetes:kubeconfig"] = str(self._site.kubeconfig)
         if self._site.context:
             cluster["kubernetes:context"] = self._site.context
         return {**cluster, **target.config}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.model.address import Address
+from orchestrator.model.observation import Difference
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Value
 from orchestrator.modes.agile.programs.room import Room
@@ -24,6 +25,14 @@ class RunFailed(Exception):  # noqa: N818 - told as an observation or an outcome
     def __init__(self, message: str, *, where: str = "", log: str = "", task: str = "") -> None:
         super().__init__(message)
         self.message, self.where, self.log, self.task = message, where, log, task
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What providers found otherwise than a program has left it; `failed` says why they could not be asked."""
+
+    differences: tuple[Difference, ...] = ()
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
