@@ -186,7 +186,16 @@ OBJECT = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
         ({"metadata": {"name": "x", "labels": {"a": "b c"}}}, "`b c` cannot be the value of a label"),
         ({"metadata": {"name": "x", "labels": {"a b": "c"}}}, "`a b` cannot be the key of one of the labels"),
         ({"metadata": {"name": "x", "annotations": ["a"]}}, "`metadata.annotations` must be a map"),
+        ({"metadata": {"name": "x", "labels": {"a": "b" * 64}}}, "cannot be the value of a label; at most 63"),
+        ({"metadata": {"name": "x" * 254}}, "cannot be the metadata.name of an object"),
+        ({"kind": "Service", "metadata": {"name": "x" * 64}}, "a Service has at most 63 characters, this one has 64"),
+        ({"kind": "Namespace", "metadata": {"name": "x" * 64}}, "a Namespace has at most 63 characters"),
+        (
+            {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "x" * 53}},
+            "the name of a CronJob has at most 52 characters, this one has 53; shorten it",
+        ),
         ({"data": {"v": "x" * 1_600_000}}, "the object has 1.6 MB"),
+        ({"data": {"v": "x" * 2_000_000}}, "the object has 2.0 MB; a cluster takes 1.5 MB at most; split it, or keep"),
         ({"kind": "Namespace", "metadata": {"name": "x", "namespace": "y"}}, "a Namespace has no namespace"),
     ],
 )
@@ -264,6 +273,36 @@ spec: {group: example.com, scope: Cluster, names: {kind: Wide}}
     assert (unit.spec["where"], unit.spec["timeout"], unit.spec["namespace"]) == ("app/m/x.yaml:13", 300.0, "web")
     assert unit.identity == "Deployment.apps/web/d"
     assert "namespace" not in made.unit("lab/shop/agile/web/Wide.example.com/w").spec["object"]["metadata"]
+
+
+def test_anchors_and_merges_of_a_manifest_count_and_their_fields_have_places(make: Make) -> None:
+    text = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: &labels {app: web}}
+spec:
+  replicas: 2
+  selector: {matchLabels: *labels}
+  template:
+    metadata: {labels: {<<: *labels, more: "yes"}}
+    spec:
+      containers:
+        - &one
+          name: one
+          image: x
+        - <<: *one
+          name: two
+"""
+    unit = of(make, text, "m/x.yaml").unit("lab/shop/agile/web/Deployment.apps/web/web")
+    spec = unit.spec["object"]["spec"]
+    assert spec["selector"] == {"matchLabels": {"app": "web"}}
+    assert spec["template"]["metadata"]["labels"] == {"app": "web", "more": "yes"}
+    assert spec["template"]["spec"]["containers"] == [{"name": "one", "image": "x"}, {"name": "two", "image": "x"}]
+    containers = ("spec", "template", "spec", "containers")
+    places = [("spec", "replicas"), (*containers, 0, "image"), (*containers, 1, "name"), ("status", "none")]
+    assert unit.at is not None
+    assert [unit.at(path).line for path in places] == [5, 13, 15, 1]
+    assert unit.at((*containers, 1, "image")).line in (13, 14)  # where it is written, or merged
 
 
 def test_a_folder_gives_its_files_in_order_without_parts_and_other_files(make: Make) -> None:
