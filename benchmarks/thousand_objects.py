@@ -35,6 +35,8 @@ def measure() -> dict[str, object]:
             changed.append(apply_with_ours(estate, environment))
         change_one_of(program)
         again = up(folder, program, environment)
+        removed = destroy_with_ours(estate, environment)
+        deleted = timed(["kubectl", "delete", "-f", str(folder / "kubectl-0.json"), "--wait=true"], environment)[0]
     seconds, one = median(s for s, _ in ours), median(s for s, _ in changed)
     return {
         "objects": WORKLOADS * EACH,
@@ -48,12 +50,22 @@ def measure() -> dict[str, object]:
         "one changed: Pulumi program over all (s)": round(again, 2),
         "one changed: times faster than the Pulumi program (goal: 5)": round(again / one, 1),
         "one changed: API calls, pulumi runs": [changed[-1][1]["requests"], changed[-1][1]["pulumi_runs"]],
+        "all deleted, namespaces gone: orchestrator destroy (s)": round(removed[0], 2),
+        "all deleted, namespaces gone: kubectl delete (s)": round(deleted, 2),
+        "all deleted: times kubectl's time": round(removed[0] / deleted, 2),
+        "all deleted: API calls, pulumi runs": [removed[1]["requests"], removed[1]["pulumi_runs"]],
     }
 
 
 def apply_with_ours(estate: Path, environment: dict[str, str]) -> tuple[float, dict[str, int]]:
     """Seconds, and the run's result."""
     taken, text = timed([str(BIN / "orchestrator"), "apply", "--yes", "-o", "json", "-C", str(estate)], environment)
+    return taken, json.loads(text.splitlines()[-1])
+
+
+def destroy_with_ours(estate: Path, environment: dict[str, str]) -> tuple[float, dict[str, int]]:
+    """Seconds, and the run's result; the namespaces are gone by then."""
+    taken, text = timed([str(BIN / "orchestrator"), "destroy", "--yes", "-o", "json", "-C", str(estate)], environment)
     return taken, json.loads(text.splitlines()[-1])
 
 

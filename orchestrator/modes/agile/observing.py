@@ -118,8 +118,10 @@ class Reader:
                 seen.unseen.pop((name, ""), None)
             return found or []
 
-        with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
-            for things in pool.map(look, sorted(kinds)):
+        names = sorted(kinds)
+        # A further connection costs more than a further request: two of them have one.
+        with ThreadPoolExecutor(max_workers=max(1, min(_PARALLEL, len(names) // 2))) as pool:
+            for things in pool.map(look, names):
                 for thing in things:
                     self._keep(thing, seen)
 
