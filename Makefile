@@ -10,13 +10,14 @@ SYNCED := $(VENV)/.synced
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain lint test test-fast test-long demo bench test-packages clean
+.PHONY: help setup toolchain lint test test-fast test-long test-libvirt demo bench test-packages clean
 
 help:
 	@echo 'make demo       set-up, a lab, one plan and one apply over machines and Kubernetes'
 	@echo 'make test       lint and all tests (builds the external programs where they cannot be downloaded)'
 	@echo 'make test-fast  the tests that need no lab'
 	@echo 'make test-long  the tests that take minutes each, left out of make test'
+	@echo 'make test-libvirt the tests on a real libvirtd with emulated guests (as root on Debian it installs what they need)'
 	@echo 'make lint       ruff, mypy, import contracts'
 	@echo 'make setup      .venv with the locked dependencies'
 	@echo 'make toolchain  the external programs (pulumi, etcd, kube-apiserver, ...)'
@@ -47,6 +48,11 @@ test: lint toolchain test-packages
 
 test-long: toolchain test-packages
 	$(BIN)/pytest --long -m long
+
+# Guests are emulated and boot for a minute or more; their image is made once, in some minutes, and kept in the cache.
+test-libvirt: setup
+	@sh scripts/test_packages.sh libvirt
+	$(BIN)/pytest --libvirt -m libvirt --timeout 3600
 
 test-packages:
 	@sh scripts/test_packages.sh

@@ -1,4 +1,4 @@
-"""For all tests: the fast ones first, those that need a lab last, the long ones only where they are asked for."""
+"""For all tests: the fast ones first, those that need a lab last, those that take long only where asked for."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from hypothesis import settings
 from tests.machines import rootfs
 from tests.machines.fleet import Fleet
 
+ASKED_FOR = {"long": "run the tests marked `long` as well", "libvirt": "run the tests marked `libvirt` as well"}
+
 settings.register_profile("no clock", deadline=None)  # what else the computer does is nobody's fault
 settings.load_profile("no clock")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="run the tests marked `long` as well")
+    for name, meaning in ASKED_FOR.items():
+        parser.addoption(f"--{name}", action="store_true", help=meaning)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A stable sort: within each kind the order stays."""
-    if not config.getoption("long"):
-        left_out = [item for item in items if item.get_closest_marker("long")]
+    unasked = [name for name in ASKED_FOR if not config.getoption(name)]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in unasked)]
+    if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
     items.sort(key=lambda item: item.get_closest_marker("lab") is not None)

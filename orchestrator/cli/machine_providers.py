@@ -31,5 +31,6 @@ def machine_provider(root: Path, name: str, given: dict[str, Any]) -> tuple[Prov
         provisions=manifest.provisions,
         machine={str(name): str(how) for name, how in manifest.machine.items()},
         plugins=((found.folder / plugins).resolve(),) if plugins else (),
+        hosts=found.manifest.hosts or "",
     )
     return provider, settings_of(found, given)

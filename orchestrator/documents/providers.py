@@ -32,12 +32,14 @@ class ProviderManifest(Model):
 
     machine   what a blueprint may say of machines here, and what it takes to change it
     settings  what a Site says of the place, typed as a blueprint's parameters are
+    hosts     the setting that names hosts which its playbooks run on: each name -> Ansible's variables for it
     """
 
     title: str = ""
     provisions: bool = False
     machine: dict[Input, How] = Field(default_factory=dict)
     settings: dict[Identifier, Parameter] = Field(default_factory=dict)
+    hosts: Identifier | None = None
     connection_plugins: Annotated[Text | None, Field(alias="connectionPlugins")] = None
 
 
@@ -88,6 +90,9 @@ def _wrong(provider: Provider) -> Iterator[Diagnostic]:
     missing = [f"{verb}.yml" for verb in NEEDED if not (provider.folder / f"{verb}.yml").is_file()]
     if provider.manifest.provisions and missing:
         yield Diagnostic(provider.at.of_key("provisions"), f"the provider has no {', '.join(missing)}")
+    hosts = provider.manifest.hosts
+    if hosts is not None and getattr(provider.manifest.settings.get(hosts), "type", "") != "map":
+        yield Diagnostic(provider.at.of("hosts"), f"`{hosts}` is no setting of type `map`")
     for name, setting in provider.manifest.settings.items():
         if setting.default is not None and setting.type != "secret":
             path = ("settings", name, "default")
@@ -122,12 +127,23 @@ def _settings(site: Written[Site], provider: Provider, given: dict[str, Any]) ->
         else:
             path = ("spec", "stable", "settings", name)
             yield from parameters.fits(setting, value, path, at, f"setting `{name}`")
+            yield from _hosts(at, path, value) if name == provider.manifest.hosts else ()
     for name, setting in declared.items():
         if setting.default is None and name not in given:
             described = f": {setting.description}" if setting.description else ""
             source = at.of_key("spec", "stable", "settings" if given else "provider")
             what = f"setting `{name}` of provider `{provider.name}` is not given"
             yield Diagnostic(source, what, f"add it under `stable.settings`{described}")
+
+
+def _hosts(at: Positions, path: tuple[str, ...], value: Any) -> Iterator[Diagnostic]:
+    """The hosts that a site names: at least one, each with a map of Ansible's variables, or nothing."""
+    for name, variables in value.items() if isinstance(value, dict) else ():
+        if not isinstance(variables, dict | None):
+            wrong = f"`{name[:60]}` is given no map of Ansible's variables"
+            yield Diagnostic(at.of(*path, name), wrong, f"{name[:60]}: {{ansible_host: ADDRESS, ansible_user: USER}}")
+    if value == {}:
+        yield Diagnostic(at.of_key(*path), "it names no host", "NAME: {ansible_host: ADDRESS, ansible_user: USER}")
 
 
 def settings_of(provider: Provider, given: dict[str, Any]) -> dict[str, Any]:

@@ -153,3 +153,31 @@ def test_the_estates_own_provider_comes_first(tmp_path: Path) -> None:
     (folder / "provider.yaml").write_text("title: ours\n")
     found: Any = providers.provider_at(tmp_path, "static")[0]
     assert (found.folder, found.manifest.title) == (folder, "ours")
+
+
+HOSTS = "provisions: true\nmachine: {cpu: restart, disks: inPlace, cloudInit: replace}\nhosts: hypervisors\n"
+HYPERVISORS = "settings:\n  hypervisors: {type: map}\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("{kvm-1: {ansible_host: 10.0.0.1}, kvm-2: null}", []),
+        ("{}", ["it names no host; NAME: {ansible_host: ADDRESS, ansible_user: USER}"]),
+        (
+            "{kvm-1: 10.0.0.1}",
+            [
+                "`kvm-1` is given no map of Ansible's variables; kvm-1: {ansible_host: ADDRESS, ansible_user: USER}",
+            ],
+        ),
+    ],
+)
+def test_hosts_that_a_site_names_for_its_provider_are_maps(tmp_path: Path, given: str, says: list[str]) -> None:
+    found = estate(tmp_path, manifest=HOSTS + HYPERVISORS, settings=f"    settings: {{hypervisors: {given}}}\n")
+    assert [text.partition(": ")[2] for text in found] == says
+
+
+def test_hosts_are_a_setting_that_is_a_map(tmp_path: Path) -> None:
+    assert estate(tmp_path, manifest=HOSTS) == [
+        "providers/own/provider.yaml:3:8: `hypervisors` is no setting of type `map`"
+    ]

@@ -87,6 +87,11 @@ class Bench:
 
     # What each provider does in its own way.
 
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Its machines can be reached until the block ends."""
+        yield
+
     def make_foreign(self, name: str) -> None:
         """A machine of that name that nobody's estate has made."""
         raise NotImplementedError

@@ -15,17 +15,19 @@ from orchestrator.lab.whole import down
 from orchestrator.model.change import Action
 from orchestrator.model.observation import Absent, Observed, Present
 from orchestrator.model.outcome import Outcome, Result
+from tests.stable import libvirt_bench
 from tests.stable.benches import HERE, Bench, Ec2Bench, LabBench, VsphereBench, changes, go, moto, records, vcenter
 
 pytestmark = pytest.mark.lab
 LONG = pytest.mark.long
-LIFE = pytest.mark.parametrize("bench", ["lab", "ec2", "vsphere"], indirect=True)
+LIBVIRT = pytest.param("libvirt", marks=pytest.mark.libvirt)
+LIFE = pytest.mark.parametrize("bench", ["lab", "ec2", "vsphere", LIBVIRT], indirect=True)
 MORE = pytest.mark.parametrize(
-    "bench", ["lab", pytest.param("ec2", marks=LONG), pytest.param("vsphere", marks=LONG)], indirect=True
+    "bench", ["lab", pytest.param("ec2", marks=LONG), pytest.param("vsphere", marks=LONG), LIBVIRT], indirect=True
 )
 # The lab makes a machine in a moment: nothing holds it in the middle.
 CUT = pytest.mark.parametrize(
-    "bench", [pytest.param("ec2", marks=LONG), pytest.param("vsphere", marks=LONG)], indirect=True
+    "bench", [pytest.param("ec2", marks=LONG), pytest.param("vsphere", marks=LONG), LIBVIRT], indirect=True
 )
 EC2 = {
     "region": "eu-central-1",
@@ -50,11 +52,14 @@ def bench(
 ) -> Iterator[Bench]:
     monkeypatch.setenv("ANSIBLE_CONNECTION_PLUGINS", str(HERE / "simulated"))
     monkeypatch.setenv("ORCHESTRATOR_LAB_HOME", str(tmp_path / "lab"))
+    if request.param == "libvirt":
+        libvirt_bench.patient(monkeypatch)
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # would count more than that certificates are not checked
         monkeypatch.delenv(name, raising=False)
-    made = {"lab": _lab, "ec2": _ec2, "vsphere": _vsphere}[request.param](tmp_path, servers)
-    yield made
-    made.close()
+    made = {"lab": _lab, "ec2": _ec2, "vsphere": _vsphere, "libvirt": _libvirt}[request.param](tmp_path, servers)
+    with made.entered():
+        yield made
+        made.close()
     if request.param == "lab":
         down(Home(tmp_path / "lab"))
 
@@ -104,6 +109,15 @@ def _vsphere(root: Path, servers: dict[str, Any]) -> Bench:
     }
     bench.clear()
     return bench
+
+
+def _libvirt(root: Path, servers: dict[str, Any]) -> Bench:
+    if why := libvirt_bench.why_not():
+        pytest.skip(why)
+    if "libvirt" not in servers:
+        servers["libvirt"] = libvirt_bench.server()
+        libvirt_bench.LibvirtBench.server = servers["libvirt"].__enter__()
+    return libvirt_bench.bench_on(libvirt_bench.LibvirtBench.server, root)
 
 
 @LIFE

@@ -173,10 +173,12 @@ def _ask_provider(seen: Look, machines: Machines) -> None:
         workload = workloads.get(one.name) or (before.workload if before else "") or stamped
         if not workload:
             continue
-        place.machines[one.name] = Machine(one.name, workload, one.address, one.vars)
+        if one.address or not before:  # else it is where it was, as far as is known
+            place.machines[one.name] = Machine(one.name, workload, one.address, one.vars)
         if before and before.facts != place.machines[one.name].facts:
             moved.add(one.name)
-    running = {name for name, one in told.items() if one.state == RUNNING and name in place.machines}
+    there = {name for name, machine in place.machines.items() if machine.address}
+    running = {name for name, one in told.items() if one.state == RUNNING and name in there}
     for name in moved:
         seen.answers.pop(name, None)
     seen.ask(running)
@@ -201,7 +203,7 @@ def _machine(seen: Look, unit: Unit) -> Present | Absent | Unreachable:
     answer = seen.answers.get(name)
     if told.state != RUNNING:
         return replace(found, ready=False, because=f"the machine is {told.state}")
-    if isinstance(answer, Unreachable):
+    if isinstance(answer, Unreachable) and told.stamp is not None:  # what is not ours need not let us in
         return answer
     return replace(found, ready=False, because="it was made, and not stamped yet")
 

@@ -14,6 +14,7 @@ from orchestrator.modes.stable.providers import REPLACE, RESTART, Provider
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 _UNITS["Ti"] = 1 << 40
+_LEAST = _UNITS["Mi"]  # what is less is how a provider rounds: `1G` is no whole number of mebibytes
 _SIZES = ("memory", "disk")
 _TOLD = ("cpu", *_SIZES)  # what providers can tell of a machine
 
@@ -57,7 +58,10 @@ def _with_cost(provider: Provider, difference: Difference, changed: list[str]) -
 
 
 def _differ(name: str, old: Any, new: Value) -> bool:
-    return bytes_of(old) != bytes_of(new) if name in _SIZES else old != new
+    if name not in _SIZES:
+        return bool(old != new)
+    before, after = bytes_of(old), bytes_of(new)
+    return before != after and (before is None or after is None or abs(before - after) >= _LEAST)
 
 
 def _shown(name: str, value: Any) -> Value:

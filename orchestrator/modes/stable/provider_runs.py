@@ -171,27 +171,35 @@ class ProviderRuns:
             "orchestrator_snapshot": snapshot,
             "orchestrator_settings": dict(place.site.settings),
         }
+        group = place.provider.hosts
+        hosts = place.site.settings.get(group)
+        own = hosts if isinstance(hosts, Mapping) else {}
         playbook = Playbook(
             cwd=place.provider.folder,
             path=place.provider.playbook(verb),
-            hosts=_inventory(names, needs.python),
+            hosts=_inventory(names, needs.python, {group: own} if group else {}),
             collections=needs.collections,
-            limit=(*names, CONTROLLER),
+            limit=(*names, *own, CONTROLLER),
             vars=variables,
         )
         return _answer(place, verb, place.runs.run(playbook, watch))
 
 
-def _inventory(names: Sequence[str], python: str) -> str:
-    """The controller, and in the group `machines` a host for each machine: what fails for one stops no other."""
+def _inventory(names: Sequence[str], python: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """The controller, and in the group `machines` a host for each machine: what fails for one stops no other.
+
+    `groups` are the provider's own hosts, with Ansible's variables.
+    """
     here = {"ansible_connection": "local", "ansible_python_interpreter": python}
     own = "{{ orchestrator_machines | selectattr('name', 'eq', inventory_hostname) | first }}"
     machines = {name: {**here, "orchestrator_machine": own} for name in names}
-    return json.dumps({"all": {"hosts": {CONTROLLER: here}, "children": {"machines": {"hosts": machines}}}})
+    children = {group: {"hosts": {name: had or {} for name, had in hosts.items()}} for group, hosts in groups.items()}
+    return json.dumps({"all": {"hosts": {CONTROLLER: here}, "children": {**children, "machines": {"hosts": machines}}}})
 
 
 def _answer(place: Place, verb: str, ran: Ran) -> Answer:
-    failures = {name: (one.message, one.task) for name, one in ran.failures.items() if name in ran.failed}
+    ended_badly = ran.failed | ran.unreachable
+    failures = {name: (one.message, one.task) for name, one in ran.failures.items() if name in ended_badly}
     why, task = failures.pop(CONTROLLER, ("", ""))
     if not ran.ended:
         why = why or ran.complaint or "the provider's playbook failed"

@@ -16,6 +16,7 @@ class Provider:
     provisions   whether it makes machines
     machine      what it takes to change each of a machine's inputs: `inPlace`, `restart` or `replace`
     plugins      a folder with the connection plugin that its machines need, if they need one
+    hosts        the setting that names hosts which its playbooks run on; "" where there is none
     """
 
     name: str
@@ -23,6 +24,7 @@ class Provider:
     provisions: bool = False
     machine: Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[Path, ...] = ()
+    hosts: str = ""
 
     def playbook(self, verb: str) -> Path | None:
         """The playbook that observes, ensures, removes... machines; None where it has none."""
