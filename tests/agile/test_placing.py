@@ -59,12 +59,12 @@ def test_a_refusal_is_at_the_field_that_it_names(refused: RefusedError, field: s
 
 
 @pytest.mark.parametrize("refused", [caused("status.x"), caused(), RefusedError(403, "Forbidden", "quota: no")])
-def test_a_refusal_that_names_no_field_of_ours_is_at_the_object(refused: RefusedError) -> None:
-    assert place(replace(unit(MANIFEST), at=at), refused) == "web.yaml:1"
+def test_a_refusal_that_names_no_field_of_ours_is_about_the_whole_object(refused: RefusedError) -> None:
+    assert place(replace(unit(MANIFEST), at=at), refused) == ""
 
 
-def test_an_object_whose_fields_have_no_places_is_told_at_its_own() -> None:
-    assert place(unit(MANIFEST), caused("spec.replicas")) == "web.yaml:1"
+def test_fields_without_places_have_none() -> None:
+    assert place(unit(MANIFEST), caused("spec.replicas")) == ""
 
 
 def test_a_unit_is_the_same_wherever_its_fields_come_from() -> None:

@@ -138,7 +138,7 @@ class Actor:
         except _FailedError as failed:
             outcome = Outcome(change.address, Result.FAILED, failed.message, where=failed.where or where)
         except RefusedError as refused:
-            where = place(unit, refused) if unit else where
+            where = (place(unit, refused) if unit else "") or where
             outcome = Outcome(change.address, Result.FAILED, judging.said(refused), where=where)
         except UnreachedError as unreached:
             outcome = Outcome(change.address, Result.UNREACHABLE, unreached.cause, where=where)

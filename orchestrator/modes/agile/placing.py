@@ -21,9 +21,11 @@ Step = str | int | Mapping[str, Any]
 
 
 def place(unit: Unit, refused: RefusedError) -> str:
-    """`file:line` of the field that is refused, as far as that is told; else of the object."""
+    """`file:line` of the field that is refused; empty where none is named, or where fields have no places."""
     path = tuple(_path(manifest_of(unit), steps(refused)))
-    found = unit.at(path) if path and unit.at is not None else unit.source
+    if not path or unit.at is None:
+        return ""
+    found = unit.at(path)
     return f"{found.file}:{found.line}"
 
 
