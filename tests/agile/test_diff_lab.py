@@ -57,7 +57,7 @@ def compared(estate: Estate, one: Unit) -> list[str] | str:
     """What a plan would show of a unit whose object was seen before, without seeing everything again."""
     live = estate.driver._seen.live[one.identity]
     found = estate.driver._reach().comparer.compare(one, live)
-    return found.refused or found_by(found.differences)
+    return found.refused.why if found.refused else found_by(found.differences)
 
 
 def test_awkward_objects_show_no_difference_and_each_change_of_one_shows_exactly_its_field(estate: Estate) -> None:

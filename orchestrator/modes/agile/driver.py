@@ -274,7 +274,7 @@ class AgileDriver(NoSnapshots):
         with contextlib.suppress(UnreachedError, RefusedError):
             if self._made is not None:
                 self._made.namespaces.wait()
-        with contextlib.suppress(UnreachedError):
+        with contextlib.suppress(UnreachedError, DriverError):
             self._leases().release(lease)
 
     def unlock(self) -> None:
