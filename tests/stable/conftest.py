@@ -170,7 +170,7 @@ def estate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
     made.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tools() -> Any:
     """The functions above, for tests: with importlib mode a conftest cannot be imported by name."""
     return sys.modules[__name__]
