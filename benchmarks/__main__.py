@@ -7,6 +7,8 @@ import json
 import os
 import platform
 import sys
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks import (
@@ -41,17 +43,28 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := set(given.names) - {*ALL, *ON_HOSTS}:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join([*ALL, *ON_HOSTS])}")
-    results: dict[str, dict[str, object]] = {}
+    results: dict[str, dict[str, object]] = {
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
+    }
+    show("machine", results["machine"])
+    failed = False
     for name in given.names or [*ALL, *ON_HOSTS]:
         how_many = {"hosts": given.hosts} if given.hosts and name in ON_HOSTS else {}
-        results[name] = {**ALL, **ON_HOSTS}[name](**how_many)
-    results["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
-    for name, found in results.items():
-        print(name)
-        for key, value in found.items():
-            print(f"  {key:62} {value}")
-    Path(__file__).with_name("results.json").write_text(json.dumps(results, indent=1) + "\n")
-    return 0
+        try:
+            results[name] = {**ALL, **ON_HOSTS}[name](**how_many)
+        except Exception:  # noqa: BLE001 - the others are still worth their time
+            failed = True
+            traceback.print_exc()
+            continue
+        show(name, results[name])
+        Path(__file__).with_name("results.json").write_text(json.dumps(results, indent=1) + "\n")
+    return int(failed)
+
+
+def show(name: str, found: Mapping[str, object]) -> None:
+    print(name)
+    for key, value in found.items():
+        print(f"  {key:62} {value}", flush=True)
 
 
 if __name__ == "__main__":
