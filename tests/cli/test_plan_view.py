@@ -136,6 +136,18 @@ def test_a_long_list_of_differences_is_cut_with_a_count() -> None:
     assert "and 20 more: -o json has them all" in shown
 
 
+def test_of_a_programs_resources_the_names_are_told_whole() -> None:
+    differences = (
+        Difference("kubernetes:NetworkPolicy blue-traffic", None, {"spec": {}}),
+        Difference("kubernetes:Namespace blue", {"spec": {}}, None),
+        Difference("kubernetes:ResourceQuota red-pods: spec.hard.pods", "10", "15"),
+    )
+    lines = text(plan(change(WEB + "program/shop/web", Action.UPDATE, "Pulumi: …", differences=differences)))
+    assert "kubernetes:NetworkPolicy blue-traffic: to create" in lines
+    assert "kubernetes:Namespace blue: to delete" in lines
+    assert 'kubernetes:ResourceQuota red-pods: spec.hard.pods "10" → "15"' in lines
+
+
 def test_secrets_are_masked_on_both_sides_even_where_only_one_is_known_to_be_secret() -> None:
     shown = one("changed: its manifest", Difference("data.password", "old-plain", Secret("new-plain")))
     assert "data.password (secret, changed)" in shown

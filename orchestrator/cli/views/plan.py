@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.cli.views import text as t
 from orchestrator.cli.views.history import time_text
-from orchestrator.model.address import Address, Mode
+from orchestrator.model.address import PROGRAM, Address, Mode
 from orchestrator.model.change import Action, Change, Plan, in_order
 from orchestrator.model.observation import Difference, Present, Unreachable
 from orchestrator.model.values import MASK
@@ -174,6 +174,15 @@ def difference_text(difference: Difference) -> str:
     return f"{path} {t.shown(old)} → {t.shown(new)}{by}"
 
 
+def _is_whole(change: Change, difference: Difference) -> bool:
+    """Whether a program's whole resource comes or goes: then its properties are in -o json only."""
+    return change.address.kind == PROGRAM and ": " not in difference.path
+
+
+def _resource_text(difference: Difference) -> str:
+    return f"{t.clean(difference.path)}: {'to create' if difference.old is None else 'to delete'}"
+
+
 def _nothing_to_do(plan: Plan) -> str:
     tally, count = plan.tally, len(plan.changes)
     if not count:
@@ -301,7 +310,7 @@ class _Tree:
         if change.batch is not None:
             pieces[-1] += f" ({change.batch})"
         untold = [d for d in change.differences if not _told(d, reason)]
-        pieces += [difference_text(d) for d in untold[:MOST_DIFFERENCES]]
+        pieces += [_resource_text(d) if _is_whole(change, d) else difference_text(d) for d in untold[:MOST_DIFFERENCES]]
         if len(untold) > MOST_DIFFERENCES:
             pieces.append(f"and {len(untold) - MOST_DIFFERENCES} more: -o json has them all")
         return pieces
