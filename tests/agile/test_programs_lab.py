@@ -56,7 +56,7 @@ def test_a_program_is_previewed_applied_left_alone_changed_and_destroyed(lab: La
     assert outcome.result == Result.DONE, outcome
     assert lab.live == []
     assert lab.driver.observe([], []).units == {}
-    assert NAMESPACE not in lab.kubectl("get", "namespaces", "-o", "name")
+    lab.kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=60s")
 
 
 def failed(lab: Lab) -> str:
@@ -92,9 +92,9 @@ def test_what_is_wrong_with_a_program_is_told_with_its_place_and_what_to_do(
     lab.write("import sys, os\nprint('on my way')\nos._exit(3)\n")
     assert "ended with 3 before the program did: on my way" in failed(lab)
     lab.write("print('going to sleep')\nimport time\ntime.sleep(3600)\n")
-    lab.timeout = 4
+    lab.timeout = 8
     assert failed(lab) == (
-        "blueprints/shop/infra: did not end within 4 s and was ended; it printed last: going to sleep; "
+        "blueprints/shop/infra: did not end within 8 s and was ended; it printed last: going to sleep; "
         "raise `timeout` if it needs longer"
     )
 
@@ -197,3 +197,8 @@ def test_drift_inside_of_a_program_is_found_by_a_refresh_and_healed_after_one(la
     assert lab.live == [1, 2]
     assert lab.drift() == {}
     assert lab.kubectl("-n", NAMESPACE, "get", "configmap", "settings", "-o", "jsonpath={.data.twice}") == "2"
+    blind = lab.clone(lab.root.parent / "blind", environment={"PATH": "/nowhere", "ECHO_FOLDER": str(lab.things)})
+    told = blind.driver.drift([one])[one.address]
+    assert told.differences == ()
+    assert "pulumi-resource-echo" in told.failed
+    blind.driver.close()

@@ -155,7 +155,8 @@ def _limited(seconds: float, pulumi: Pulumi, service: language.Language, ended: 
 
 def _said(text: str, scrub: Callable[[str], str]) -> str:
     """What the engine says on its standard error, without its whole output."""
-    errors = [line.strip() for line in text.splitlines() if line.strip().startswith("error:")]
+    lines = [line.strip().removeprefix("stderr: ") for line in text.splitlines()]  # so its first line begins
+    errors = [line for line in lines if line.startswith("error:")]
     found = [
         line.removeprefix("error:").strip() for line in errors if "BAIL" not in line and "update failed" not in line
     ]
