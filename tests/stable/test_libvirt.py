@@ -157,7 +157,7 @@ def test_a_guest_that_gets_no_address_is_told_with_its_console(bench: LibvirtBen
     xml = bench.root / "silent.xml"
     xml.write_text(SILENT)
     bench.virsh("net-create", str(xml))
-    bench.settings = {**bench.settings, "networks": {"silent": "silent"}, "wait": 60}
+    bench.settings = {**bench.settings, "networks": {"silent": "silent"}, "wait": 180}
     outcome = one(bench, bench.machine("db-0", networks=["silent"]), Action.CREATE)
     assert outcome.result == Result.FAILED
     assert "it runs, and has got no address; its console ends:\n" in outcome.message
