@@ -62,12 +62,12 @@ def test_one_cause_is_told_once_for_all_hosts_of_a_workload() -> None:
     it.view.outcome(*ended(SECOND, Result.FAILED, "not found\n\tin a", **why))
     it.view.outcome(*ended(DEPLOYMENT, Result.FAILED, "not found\n\tin a", **why))
     assert it.text() == dedent("""\
-        ✗ shanghai-dc  configuration db-a        failed at "Settings"
+        ✗ shanghai-dc  configuration db-a        failed at "Settings", stable orders-db
             blueprints/shop/db.yaml:4
             not found
               in a
         ✗ shanghai-dc  configuration db-b        failed as configuration db-a
-        ✗ shanghai-dc  Deployment web            failed at "Settings"
+        ✗ shanghai-dc  Deployment web            failed at "Settings", agile web
             blueprints/shop/db.yaml:4
             not found
               in a""")
@@ -96,7 +96,7 @@ def test_a_failure_says_where_what_why_and_what_now() -> None:
     it.view.finished(summary(1, done=1, failed=1, held=1))
     assert it.text() == dedent("""\
         ✓ shanghai-dc  configuration db-a        6.1 s
-        ✗ shanghai-dc  configuration db-b        failed at "Settings of the orders database"
+        ✗ shanghai-dc  configuration db-b        failed at "Settings of the orders database", stable orders-db
             blueprints/webshop/stable/orders-db.yaml:3
             Could not find or access 'orders-db.conf.j2'
         ! shanghai-dc  Deployment web            not started: configuration db-b is not done

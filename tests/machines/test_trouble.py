@@ -61,7 +61,7 @@ def machines(fleet: Fleet) -> dict[str, Machine]:
 
 @pytest.fixture
 def estate(machines: dict[str, Machine], tmp_path: Any) -> Iterator[Estate]:
-    it = estates.of_cli(tmp_path / "estate", ORCHESTRATOR_HOST_TIMEOUT="6")
+    it = estates.of_cli(tmp_path / "estate", ORCHESTRATOR_HOST_TIMEOUT="30")
     estates.write_static_site(it, ["app"])
     estates.write_placement(it)
     yield it
@@ -93,7 +93,7 @@ def test_what_befalls_machines_in_mid_play(estate: Estate, machines: dict[str, M
     told = estate.ended(process).ended(1).out
     for name, what in (("full", "failed"), ("gone", "unreachable"), ("hung", "unreachable")):
         task, line = ("Data", 6) if name == "full" else ("Migration", 8)
-        assert re.search(rf'configuration {name} +{what} at "{task}"\n +app/play.yaml:{line}\n', told), told
+        assert re.search(rf'configuration {name} +{what} at "{task}", stable app\n +app/play.yaml:{line}\n', told), told
     assert "No space left on device" in told
     assert "make room on the host, and apply again: it goes on from there" in told
     assert told.count("when it answers again, apply again: what was begun is finished then") == 2
@@ -204,10 +204,10 @@ def logins(machines: dict[str, Machine], fleet: Fleet) -> dict[str, dict[str, An
 
 WHY = {
     "wrong": r"held: unreachable \(ssh \S+:22: the become password is wrong \(sudo to root\); correct `ansible_become_",
-    "late": r'failed at "Root"\n +app/play.yaml:11\n.*\n +correct `ansible_become_password`',
+    "late": r'failed at "Root", stable app\n +app/play.yaml:11\n.*\n +correct `ansible_become_password`',
     "key": r"held: unreachable \(ssh \S+:22: its host key has changed; if that is right, remove the old one: ssh-",
     "bare": r"held: unreachable \(ssh \S+:22: there is no Python 3 on the host .*; install it, or name another by",
-    "kept": r"unreachable\n +kept: /srv/kept/\S+: No space left on device\n +make room on the host, and apply again",
+    "kept": r"unreachable, stable app\n +kept: /srv/kept/\S+: No space left on device\n +make room on the host",
 }
 PEOPLE = """
 for one in ops app; do id $one >/dev/null 2>&1 || useradd -m -s /bin/sh $one; done

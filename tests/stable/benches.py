@@ -172,7 +172,9 @@ class SimulatedBench(Bench):
 
     def vars(self) -> dict[str, Any]:
         """How its machines are reached."""
-        return {"ansible_connection": "simulated", "simulated_folder": str(self.folder)}
+        python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
+        here = {"ansible_connection": "simulated", "ansible_python_interpreter": python}
+        return {**here, "simulated_folder": str(self.folder)}
 
     def bury(self) -> None:
         for own in set(self.folder.iterdir()) - {self.folder / name for name in self.names()}:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,21 +76,13 @@ def test_one_question_serves_all_hosts_only_where_no_configuration_is_about_sing
 
 def _behind_a_bastion(estate: Any, fleet: Any, tmp_path: Path) -> Path:
     """`inner` is reached through `gate` as a user that has to give a password to sudo -> what ssh was called with."""
-    inner, gate = fleet.machines["inner"], fleet.machines["gate"]
+    inner = fleet.machines["inner"]
     inner.run(
         "id ops 2>/dev/null || useradd -m -s /bin/sh ops; echo ops:right | chpasswd;"
         "echo 'ops ALL=(ALL) ALL' >/etc/sudoers.d/ops; install -d -o ops -m 700 /home/ops/.ssh;"
         "install -o ops -m 600 /root/.ssh/authorized_keys /home/ops/.ssh/authorized_keys"
     )
-    key, known = inner.vars["ansible_ssh_private_key_file"], fleet.folder / "known_hosts"
-    config = tmp_path / "ssh_config"
-    config.write_text(
-        f"Host *\n  IdentityFile {key}\n  UserKnownHostsFile {known}\n"
-        f"Host gate\n  HostName {gate.address}\n  User root\n"
-    )
-    called, program = tmp_path / "called", tmp_path / "ssh"
-    program.write_text(f'#!/bin/sh\necho "$@" >>{called}\nexec ssh "$@"\n')
-    program.chmod(0o755)
+    config, program = _through_gate(fleet, tmp_path)
     estate.write_inventory(
         {
             "inner": {
@@ -100,15 +97,34 @@ def _behind_a_bastion(estate: Any, fleet: Any, tmp_path: Path) -> Path:
             }
         }
     )
-    return called
+    return tmp_path / "called"
+
+
+def _through_gate(fleet: Any, tmp_path: Path) -> tuple[Path, Path]:
+    """A configuration of ssh that knows the bastion, and an ssh that writes down what it is called with."""
+    known = fleet.folder / "known_hosts"
+    config, program = tmp_path / "ssh_config", tmp_path / "ssh"
+    config.write_text(
+        # What goes to a bastion that is cut off would wait for it for ever.
+        f"Host *\n  IdentityFile {fleet.folder / 'key'}\n  UserKnownHostsFile {known}\n  ServerAliveInterval 2\n"
+        f"Host gate\n  HostName {fleet.machines['gate'].address}\n  User root\n"
+    )
+    program.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path / "called"}\nexec ssh "$@"\n')
+    program.chmod(0o755)
+    return config, program
+
+
+def _running(fleet: Any, *names: str) -> None:
+    new = [name for name in names if name not in fleet.machines]
+    for name in new:
+        fleet.launch(name, "sshd")
+    for name in new:
+        fleet.wait_for(fleet.machines[name])
 
 
 @pytest.mark.lab
 def test_a_host_behind_a_bastion_with_a_sudo_password(fleet: Any, tools: Any, tmp_path: Path) -> None:
-    for name in ("gate", "inner"):
-        fleet.launch(name, "sshd")
-    for name in ("gate", "inner"):
-        fleet.wait_for(fleet.machines[name])
+    _running(fleet, "gate", "inner")
     estate = tools.Estate(tmp_path, ["inner"])
     called = _behind_a_bastion(estate, fleet, tmp_path)
     estate.write("play.yaml", PLAY)
@@ -132,7 +148,65 @@ def test_a_host_behind_a_bastion_with_a_sudo_password(fleet: Any, tools: Any, tm
         assert f"its bastion {fleet.machines['gate'].address}:22: timed out after 8 s" in lost.why
     finally:
         os.environ.pop("ORCHESTRATOR_HOST_TIMEOUT", None)
+        fleet.heal("gate")
         estate.close()
+
+
+@pytest.mark.lab
+def test_an_agent_a_proxy_command_and_a_password_are_used_and_a_wrong_one_is_told(
+    fleet: Any, tools: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    _running(fleet, "gate", "other")
+    other, names = fleet.machines["other"], ["agent", "proxied", "password", "wrong"]
+    other.run("useradd -m -s /bin/sh ops; echo ops:right | chpasswd")
+    config, program = _through_gate(fleet, tmp_path)
+    known = f"-o UserKnownHostsFile={fleet.folder / 'known_hosts'}"
+    plain = {"ansible_connection": "ssh", "ansible_host": other.address, "ansible_ssh_executable": str(program)}
+    keyed = {**plain, "ansible_user": "root", "orchestrator_state_folder": "/var/lib/orchestrator"}
+    proxy = f"-F {config} -o 'ProxyCommand=ssh -F {config} -W %h:%p gate'"
+    typed = {**plain, "ansible_user": "ops", "orchestrator_state_folder": "/home/ops", "ansible_ssh_common_args": known}
+    with _agent(fleet.folder / "key") as socket:
+        monkeypatch.setenv("SSH_AUTH_SOCK", socket)
+        estate = tools.Estate(tmp_path, names)
+        estate.write_inventory(
+            {
+                "agent": {**keyed, "ansible_ssh_common_args": known},
+                "proxied": {**keyed, "ansible_ssh_common_args": proxy},
+                "password": {**typed, "ansible_password": "right"},
+                "wrong": {**typed, "ansible_password": "no"},
+            }
+        )
+        units = {name: estate.unit(name) for name in names}
+        try:
+            seen = estate.driver().observe([units[name] for name in names[:-1]], []).units
+            assert [type(seen[units[name].address]) for name in names[:-1]] == [Absent] * 3, seen
+            called = [line for line in (tmp_path / "called").read_text().splitlines() if not line.startswith("-G ")]
+            assert called == [], f"none of them needs the plugin: {called}"
+            lost = estate.driver().observe([units["wrong"]], []).units[units["wrong"].address]
+            assert isinstance(lost, Unreachable)
+            denied = f"ops@{other.address}: Permission denied (publickey,password)."
+            assert lost.why == f"ssh {other.address}:22: {denied}", "the plugin tried as well, and says why"
+        finally:
+            estate.close()
+
+
+@contextlib.contextmanager
+def _agent(key: Path) -> Iterator[str]:
+    """An agent that holds a key -> its socket."""
+    folder = tempfile.mkdtemp(prefix="agent")
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", f"{folder}/agent"], stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            if Path(f"{folder}/agent").exists():
+                break
+            time.sleep(0.05)
+        environment = {**os.environ, "SSH_AUTH_SOCK": f"{folder}/agent"}
+        subprocess.run(["ssh-add", "-q", str(key)], env=environment, check=True)
+        yield f"{folder}/agent"
+    finally:
+        agent.terminate()
+        agent.wait()
+        shutil.rmtree(folder)
 
 
 @pytest.mark.lab

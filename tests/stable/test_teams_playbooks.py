@@ -114,6 +114,19 @@ def test_requirements_are_installed_once_for_each_content(team: Any, tmp_path: P
     assert requirements.installed(team.root, team.blueprint, str) != first
 
 
+def test_a_branch_counts_as_where_it_stands_and_without_network_as_where_it_stood(team: Any, tmp_path: Path) -> None:
+    role = tmp_path / "their-role"
+    one = {"src": f"git+file://{role}", "version": "main"}
+    first = requirements._stands(team.root, one)
+    assert first.endswith("refs/heads/main\n")
+    git(role, "commit", "-q", "--allow-empty", "-m", "more")
+    second = requirements._stands(team.root, one)
+    assert second != first
+    role.rename(tmp_path / "elsewhere")
+    assert requirements._stands(team.root, one) == second
+    assert requirements._stands(team.root, {**one, "version": "v1.2.0"}) == "", "a tag stays where it is"
+
+
 def test_what_is_not_installed_or_wrong_is_said_with_what_helps(team: Any, tools: Any) -> None:
     team.vaults = {"": "wrong"}
     team.write("requirements.yml", "roles: [{name: r, src: 'git+file:///nowhere/at/all'}]\n")

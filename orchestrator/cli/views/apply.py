@@ -255,6 +255,7 @@ class PlainView:
             return [self._line(symbol, style, change.address, f"{head}: {details[0]}")]
         if len(details) > _MOST_LINES:
             details = [*details[:_MOST_LINES], "…"]
+        head = f"{head}, {change.address.mode} {t.clean(change.address.workload)}"
         return [self._line(symbol, style, change.address, head), *(f"    {line}" for line in details)]
 
     def _held(self, outcomes: Sequence[tuple[Change, Outcome]]) -> list[str]:

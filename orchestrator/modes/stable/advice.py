@@ -31,7 +31,7 @@ ADVICE = (
 
 
 # What Ansible says around the reason why a host stopped answering, and instead of one.
-_AROUND = re.compile(
+AROUND = re.compile(
     r"^(?:Data could not be sent to remote host \S+ Make sure this host can be reached over ssh[:.]"
     r"|Failed to connect to the host via ssh:)\s*",
     re.IGNORECASE,
@@ -49,6 +49,6 @@ def advised(message: str) -> str:
 def lost(message: str) -> str:
     """Why a host stopped answering in mid-play, by what Ansible says of it, and what to do next."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    why = _AROUND.sub("", lines[-1]) if lines else ""
+    why = AROUND.sub("", lines[-1]) if lines else ""
     told = advised(why or "the connection was lost")
     return told if "\n" in told else f"{told}\nwhen it answers again, apply again: what was begun is finished then"

@@ -160,7 +160,8 @@ class Direct:
             proxy_command=["sh", "-c", f"exec {settings.command}"] if settings.command else None,
             username=settings.user,
             password=password,
-            client_keys=self._keys_of(settings.keys),
+            # None would mean that not even the agent is asked.
+            client_keys=self._keys_of(settings.keys) or (() if settings.agent else None),
             agent_path=settings.agent,
             known_hosts=self._known_of(settings),
             host_key_alias=settings.alias,

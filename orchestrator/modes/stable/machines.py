@@ -27,9 +27,8 @@ from orchestrator.modes.stable.provider_runs import (
     ProviderRuns,
     Told,
 )
+from orchestrator.modes.stable.reaching import first_answer
 
-# How long a machine that was just made may take to answer, in seconds.
-FIRST_ANSWER_S = 180.0
 CONSOLE_LINES = 5
 _PREFIX = "machine:"
 _GOING = (Action.DELETE, Action.FORGET)
@@ -207,10 +206,11 @@ class Machines:
         """Wait until a machine answers, and leave its stamp on it."""
         address, machine = one.change.address, self._place.machines[one.name]
         if not machine.address:
-            return Outcome(address, Result.FAILED, "it runs, and has got no address", log=log)
+            why = "it runs, and has got no address; look at its network, and apply again"
+            return Outcome(address, Result.FAILED, why, log=log)
         slot: dict[str, Any] = {"stamp": one.stamp.as_data(), "undo": {}, "coverage": None, "things": []}
         ask = {"do": "commit", "slot": slot, "key": secrets.token_hex(32)}
-        deadline = time.monotonic() + FIRST_ANSWER_S
+        deadline = time.monotonic() + first_answer()
         answer = self._place.ask({one.name: ask})[one.name]
         while isinstance(answer, Unreachable) and time.monotonic() < deadline:
             report(Progress(address, f"waiting: {answer.why}"))

@@ -38,6 +38,7 @@ from ansible.utils.display import Display
 from ansible.vars.manager import VariableManager
 
 from orchestrator.modes.stable import direct, probe, probe_text
+from orchestrator.modes.stable.advice import AROUND
 
 # The host variable that moves the stamps of a host to another folder than /var/lib/orchestrator.
 STATE_FOLDER = "orchestrator_state_folder"
@@ -272,7 +273,7 @@ def _unreachable(connection: Any, text: str, timeout: float) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no answer"]
     if connection.transport != "ssh":
         return lines[0]
-    why = re.sub(r"^(.*ssh: connect to host \S+ port \d+: |Failed to connect to the host via ssh: )", "", lines[-1])
+    why = re.sub(r"^.*ssh: connect to host \S+ port \d+: ", "", AROUND.sub("", lines[-1])) or "no answer"
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in text:
         known = _label(connection, "").removeprefix("ssh ").removesuffix(":22")
         name = f"'[{known.rpartition(':')[0]}]:{known.rpartition(':')[2]}'" if ":" in known else known

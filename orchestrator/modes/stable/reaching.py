@@ -20,6 +20,7 @@ from orchestrator.model.observation import Unreachable
 from orchestrator.modes.stable.environment import environment_for
 
 HOST_TIMEOUT_S = 10.0
+FIRST_ANSWER_S = 180.0
 # Ansible only warns of an inventory that it does not understand, and goes on without its hosts.
 READ_WHOLE = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True", "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True"}
 INVENTORY_TIMEOUT_S = 120.0
@@ -43,11 +44,20 @@ class Hosts:
 
 def host_timeout() -> float:
     """How long one host may take to answer, in seconds. Raises DriverError where the setting is no number."""
-    text = os.environ.get("ORCHESTRATOR_HOST_TIMEOUT", "")
+    return _seconds("ORCHESTRATOR_HOST_TIMEOUT", HOST_TIMEOUT_S)
+
+
+def first_answer() -> float:
+    """How long a machine that has just been started may take to answer, in seconds. Raises DriverError likewise."""
+    return _seconds("ORCHESTRATOR_FIRST_ANSWER", FIRST_ANSWER_S)
+
+
+def _seconds(name: str, default: float) -> float:
+    text = os.environ.get(name, "")
     try:
-        return float(text) if text else HOST_TIMEOUT_S
+        return float(text) if text else default
     except ValueError:
-        raise DriverError(f"ORCHESTRATOR_HOST_TIMEOUT={text}: not a number of seconds", hint="as in 10") from None
+        raise DriverError(f"{name}={text}: not a number of seconds", hint=f"as in {default:g}") from None
 
 
 @dataclass(frozen=True, slots=True)

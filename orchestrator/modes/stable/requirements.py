@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +30,7 @@ from orchestrator.modes.stable.environment import environment_for
 FILES = tuple(f"{folder}requirements.{end}" for folder in ("", "roles/", "collections/") for end in ("yml", "yaml"))
 WITHIN_S = 600.0
 DONE = ".done"
+FIXED = re.compile(r"v?\d+([.\-]\w+)*|[0-9a-f]{7,40}")  # a version that is a tag or a commit, and no branch
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def installed(root: Path, folder: Path, scrub: Callable[[str], str]) -> Needed:
     asked = [one for name in FILES if (folder / name).is_file() for one in _asked(folder, folder / name)]
     if not asked:
         return Needed()
-    cache = Path(platformdirs.user_cache_dir("orchestrator")) / "ansible" / _content(folder, asked)
+    cache = _cache() / _content(folder, asked)
     cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with FileLock(f"{cache}.lock"):
         if not (cache / DONE).exists():
@@ -81,8 +84,8 @@ def _content(folder: Path, asked: list[tuple[str, list[Any]]]) -> str:
                 for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                     if file.is_file():
                         digest.update(f"{file.relative_to(path)}\0".encode() + file.read_bytes())
-            if isinstance(one, dict) and not one.get("version"):
-                digest.update(_head(folder, one).encode())
+            if isinstance(one, dict):
+                digest.update(_stands(folder, one).encode())
     return digest.hexdigest()[:32]
 
 
@@ -96,15 +99,30 @@ def _local(text: Any) -> str:
     return plain if plain.startswith(("/", "./", "../")) else ""
 
 
-def _head(folder: Path, one: dict[str, Any]) -> str:
-    """Where a git repository that is named without a version stands now; empty where that cannot be asked."""
-    source = str(one.get("src") or one.get("name") or "")
-    if "git" not in (one.get("scm"), one.get("type")) and not source.startswith("git"):
+def _stands(folder: Path, one: dict[str, Any]) -> str:
+    """Where a branch of a git repository, or one that is named without a version, stands now; empty for all others.
+
+    Where that cannot be asked, it is where it stood when it was asked last: what is installed goes on without network.
+    """
+    source, version = str(one.get("src") or one.get("name") or ""), str(one.get("version") or "HEAD")
+    is_git = "git" in (one.get("scm"), one.get("type")) or source.startswith("git")
+    if not is_git or FIXED.fullmatch(version):
         return ""
-    command = ["git", "ls-remote", source.removeprefix("git+"), "HEAD"]
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=20).stdout
-    return ""
+    what = "HEAD" if version == "HEAD" else f"refs/heads/{version}"
+    command = ["git", "ls-remote", source.removeprefix("git+"), what]
+    last = _cache() / "stood" / hashlib.sha256(f"{source} {version}".encode()).hexdigest()[:32]
+    silent = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(command, cwd=folder, env=silent, capture_output=True, text=True, timeout=20, check=True)
+        found = done.stdout
+        last.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        last.write_text(found)
+        return found
+    return last.read_text() if last.exists() else ""
+
+
+def _cache() -> Path:
+    return Path(platformdirs.user_cache_dir("orchestrator")) / "ansible"
 
 
 def _install(

@@ -16,9 +16,10 @@ from orchestrator.model.address import MACHINE
 from orchestrator.model.change import Change
 from orchestrator.model.observation import Unreachable
 from orchestrator.model.outcome import Outcome, Result
-from orchestrator.modes.stable.machines import FIRST_ANSWER_S, name_of_machine
+from orchestrator.modes.stable.machines import name_of_machine
 from orchestrator.modes.stable.place import Machine, Place
 from orchestrator.modes.stable.provider_runs import ProviderRuns, Told
+from orchestrator.modes.stable.reaching import first_answer
 from orchestrator.modes.stable.removals import host_of
 
 VERBS = ("snapshot", "restore", "snapshot_delete")
@@ -82,7 +83,7 @@ class Snapshots:
             self._place.machines[told.name] = Machine(told.name, known.workload, told.address, told.vars)
 
     def _answers(self, host: str, name: str) -> tuple[Result, str]:
-        deadline = time.monotonic() + FIRST_ANSWER_S
+        deadline = time.monotonic() + first_answer()
         while isinstance(answer := self._place.ask({host: {"do": "look"}}, fresh=True)[host], Unreachable):
             if time.monotonic() > deadline:
                 return Result.UNREACHABLE, f"as in snapshot {name}, and does not answer: {answer.why}"
