@@ -69,7 +69,9 @@ def _run(command: list[str | Path], remote: RemoteChart, folder: Path, environme
         return
     causes = [line for line in output.splitlines() if line.startswith("\t")]  # of `repo update`
     text = " ".join(line.strip() for line in causes or errors.splitlines() if line.strip()).removeprefix("Error: ")
-    text = _CREDENTIALS.sub("://***@", text).replace(remote.login.password if remote.login else "\0", MASK)
+    text = _CREDENTIALS.sub("://***@", text)
+    if remote.login and remote.login.password:
+        text = text.replace(remote.login.password, MASK)
     hint = "what was fetched before stays usable; is the version there, and a `login` needed?"
     raise RenderFailedError(f"{_shown(remote)} cannot be fetched: {text[:400]}", hint)
 

@@ -11,8 +11,6 @@ from orchestrator.model.address import PROGRAM
 from orchestrator.model.change import Change
 from orchestrator.model.observation import Coverage, Present
 
-_THEM = ("them", "it")
-
 
 @dataclass(frozen=True, slots=True)
 class WorkloadCoverage:
@@ -56,7 +54,7 @@ def coverage_lines(found: Iterable[WorkloadCoverage]) -> list[str]:
 def _counts(one: WorkloadCoverage) -> str:
     of = one.coverage
     if one.what == "resource":
-        return f"{t.counted(of.total, 'resource')} of a program: only `drift --deep` asks about {_THEM[of.total == 1]}"
+        return f"{t.counted(of.total, 'resource')} of a program: only `drift --deep` asks its providers"
     return f"{of.verified} of {t.counted(of.total, 'task')} verifiable; not: {', '.join(of.unverified)}"
 
 
