@@ -23,6 +23,7 @@ from orchestrator.model.rollout import Rollout
 from orchestrator.model.source import Source
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Unknown
+from orchestrator.planning.situation import Situation
 
 ESTATE = "e1"
 
@@ -248,16 +249,16 @@ class Bench:
         for (site, mode), target in self.targets.items():
             mine = [u for u in wanted if (u.address.site, u.address.mode) == (site, mode)]
             observed |= target.observe(mine, ()).units
-        return planning.plan(
+        situation = Situation(
             estate="e",
             estate_id=ESTATE,
-            desired=cast(Any, SimpleNamespace(units=wanted, notes=(), diagnostics=())),
             observed=observed,
             records=self.store.known,
             scope=scope or Scope(),
             sites=self.world.sites,
             rollouts=self.rollouts,
         )
+        return planning.plan(cast(Any, SimpleNamespace(units=wanted, notes=(), diagnostics=())), situation)
 
     def run(self, shown: Plan | None = None, planner: Planner | None = None, revert: Revert = no_revert) -> RunResult:
         shown, planner = shown or self.plan(), planner or self.plan
