@@ -26,7 +26,7 @@ def built(name: str, source: Path, *, stamp: str = "", embedded: tuple[str, Sequ
     with install_lock(name, print):
         if not program.exists():
             with tempfile.TemporaryDirectory(prefix=f"build-{name}-") as made:
-                folder = shutil.copytree(source, made, dirs_exist_ok=True)
+                folder = Path(shutil.copytree(source, made, dirs_exist_ok=True))
                 if embedded is not None:
                     _fetch(folder, *embedded)
                 flags = " ".join(["-s", "-w", *(["-X", stamp] if stamp else [])])
