@@ -303,7 +303,7 @@ def kept(bench: Ec2Bench) -> list[str]:
 def test_a_machine_that_gets_no_address_is_told_and_finished_once_it_has_one(bench: VsphereBench) -> None:
     addressed = bench.settings
     bench.settings = {**addressed, "advancedSettings": {}, "wait": 2}
-    unit, driver = bench.machine("db-0", disk="20Gi"), bench.driver()
+    unit, driver = bench.machine("db-0"), bench.driver()
     (outcome,) = go(driver, changes([unit], driver.observe([unit], []), Action.CREATE)).values()
     assert (outcome.result, outcome.message) == (
         Result.FAILED,
