@@ -71,3 +71,11 @@ def test_what_is_changed_by_hand_is_found_and_nothing_else(server: Server, tools
     for role, (_, told) in BY_HAND.items():
         (path,) = found[role]
         assert path.startswith(told)
+
+
+@pytest.mark.long
+def test_another_apply_mends_it(server: Server, tools: Any) -> None:
+    driver = server.estate.driver()
+    for unit in server.units.values():
+        assert tools.apply(driver, [unit])["server"].result == Result.DONE
+    assert server.differences(tools) == {role: [] for role in BY_HAND}
