@@ -129,7 +129,7 @@ def _snapshots(bench: LibvirtBench, unit: Unit, address: str) -> None:
     run, driver = bench.server.run, bench.driver(refresh=True)
     todo = changes([unit], driver.observe([unit], []), Action.UPDATE)
     in_the_way = bench.server.libvirtd.pool / f"here-shop-db-0.log.before.{libvirt_bench.ESTATE_ID}.qcow2"
-    in_the_way.touch()
+    in_the_way.write_text("theirs")  # an empty one would be taken
     (outcome,) = driver.snapshot(todo, "before")
     assert outcome.result == Result.FAILED
     assert "already exists" in outcome.message
