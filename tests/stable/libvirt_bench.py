@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from orchestrator.documents.providers import BUILT_IN
-from orchestrator.modes.stable import machines, snapshots
 from orchestrator.toolchain import provider_needs
 from tests.machines import guest, libvirtd
 from tests.machines.libvirtd import Libvirtd
@@ -93,8 +92,7 @@ def server() -> Iterator[Server]:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Emulated guests, on a computer that does other things, take minutes for what takes seconds elsewhere."""
     monkeypatch.setenv("ORCHESTRATOR_HOST_TIMEOUT", "60")
-    for module in (machines, snapshots):
-        monkeypatch.setattr(module, "FIRST_ANSWER_S", 1200.0)
+    monkeypatch.setenv("ORCHESTRATOR_FIRST_ANSWER", "1200")
 
 
 class LibvirtBench(Bench):
