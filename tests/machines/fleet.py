@@ -33,6 +33,7 @@ CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 SSHD = "UseDNS no\nGSSAPIAuthentication no\nPrintMotd no\nMaxStartups 200\nMaxSessions 100\n"
 BOOT_S = 90.0
+GROUP = "orchestrator-test"  # and the process that a machine belongs to, and its name
 
 SYSTEMD = """
 mount -t overlay machine -o lowerdir={root},upperdir={folder}/upper,workdir={folder}/work {folder}/root
@@ -96,6 +97,7 @@ class Fleet:
         self.numbers: dict[str, int] = {}  # a machine that starts again has its address again
 
     def __enter__(self) -> Fleet:
+        _end_left_behind()
         self.root = rootfs.ensure()
         # Masters of ssh connections live on: another fleet has the same addresses. A socket's path must be short.
         self.sockets = Path(tempfile.mkdtemp(prefix="fleet"))
@@ -145,7 +147,7 @@ class Fleet:
         spaces = ["-n", "-m"] if kind == "systemd" else ["-n", "-m", "-p", "-f", "-u", "-i", "--kill-child"]
         script = (SYSTEMD if kind == "systemd" else SSHD_ALONE).format(root=self.root, folder=folder, name=name)
         script = f"read _; {script}"
-        groups = _control_groups(f"orchestrator-test-{os.getpid()}-{name}")
+        groups = _groups_of(name)
         home = _network(os.getpid())
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
@@ -215,20 +217,11 @@ class Fleet:
     def stop(self, name: str) -> None:
         """Pull the plug; its disk stays."""
         machine = self.machines.pop(name)
-        groups = _control_groups(f"orchestrator-test-{os.getpid()}-{name}")
         with contextlib.suppress(OSError, RuntimeError):
             os.kill(machine.init, signal.SIGKILL)
-        for pid in _members(groups) | {machine.process.pid}:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        machine.process.kill()
         machine.process.wait()
-        _wait(lambda: not _members(groups), 10.0)
-        for group in groups:
-            for inner in sorted(group.rglob("*/"), reverse=True):
-                with contextlib.suppress(OSError):
-                    inner.rmdir()
-            with contextlib.suppress(OSError):
-                group.rmdir()
+        _clear(_groups_of(name))
 
     def reboot(self, name: str) -> Machine:
         """Let a machine's own systemd reboot it, and wait until it is back."""
@@ -260,6 +253,10 @@ def _set_network(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
+def _groups_of(machine: str) -> list[Path]:
+    return _control_groups(f"{GROUP}-{os.getpid()}-{machine}")
+
+
 def _control_groups(name: str) -> list[Path]:
     """The folder of that name in each hierarchy that there is, or in the only one."""
     base = Path("/sys/fs/cgroup")
@@ -267,6 +264,26 @@ def _control_groups(name: str) -> list[Path]:
         return [base / name]
     used = ("systemd", "memory", "pids", "unified", "cpu", "freezer")
     return [base / each / name for each in used if (base / each / "cgroup.procs").exists()]
+
+
+def _end_left_behind() -> None:
+    """End the machines of test runs that were killed: systemd lives on without the nspawn that started it."""
+    for name in {group.name for base in _control_groups("") for group in base.glob(f"{GROUP}-*-*")}:
+        owner = name.removeprefix(f"{GROUP}-").partition("-")[0]
+        if not Path("/proc", owner).exists():
+            _clear(_control_groups(name))
+
+
+def _clear(groups: list[Path]) -> None:
+    """Kill what is in these control groups, and remove them."""
+    for pid in _members(groups):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    _wait(lambda: not _members(groups), 10.0)
+    for group in groups:
+        for inner in [*sorted(group.rglob("*/"), reverse=True), group]:
+            with contextlib.suppress(OSError):
+                inner.rmdir()
 
 
 def _entering(groups: list[Path]) -> list[str]:

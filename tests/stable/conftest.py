@@ -42,8 +42,8 @@ class Estate:
 
     def __post_init__(self) -> None:
         for name in self.hosts:
-            (self.root / "hosts" / name).mkdir(parents=True)
-        self.blueprint.mkdir()
+            (self.root / "hosts" / name).mkdir(parents=True, exist_ok=True)
+        self.blueprint.mkdir(exist_ok=True)
         self.write_inventory({})
 
     @property

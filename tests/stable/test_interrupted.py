@@ -43,9 +43,7 @@ import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
-estate = conftest.Estate.__new__(conftest.Estate)
-estate.root, estate.hosts, estate.scrub = Path(sys.argv[2]), ("h1", "h2"), lambda text: text
-estate.drivers, estate.reaches = [], []
+estate = conftest.Estate(Path(sys.argv[2]))
 units = [estate.unit(host, vars={"port": 6379}) for host in ("h1", "h2")]
 print(conftest.apply(estate.driver(), units), flush=True)
 estate.close()
