@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,12 @@ settings.load_profile("no clock")
 def pytest_addoption(parser: pytest.Parser) -> None:
     for name, meaning in ASKED_FOR.items():
         parser.addoption(f"--{name}", action="store_true", help=meaning)
+
+
+def pytest_configure() -> None:
+    """What tests start heeds Ctrl-C, also where they run in a shell's background, which has it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
