@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,4 +46,4 @@ class Situation:
     answered: Collection[tuple[str, Mode]] | None = None
     rollouts: Rollouts = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
-    notes: Iterable[Note] = ()
+    notes: Collection[Note] = ()
