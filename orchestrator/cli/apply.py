@@ -10,10 +10,10 @@ import click
 
 from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options, yes_option
 from orchestrator.cli.pinning import end_outdated
-from orchestrator.cli.running import DONE, FAILED, IN_PART, carry_out
+from orchestrator.cli.running import DONE, FAILED, IN_PART, carry_out, make_view
 from orchestrator.cli.session import Limits, Session, session
 from orchestrator.cli.show_plan import confirm, print_plan
-from orchestrator.cli.views.apply import ApplyView, RunSummary, make_view
+from orchestrator.cli.views.apply import ApplyView, RunSummary
 from orchestrator.errors import StalePlanError, UsageError
 from orchestrator.execution.snapshots import refuse_without_snapshots, unfinished
 from orchestrator.model.change import Plan, Scope

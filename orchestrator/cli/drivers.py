@@ -14,8 +14,9 @@ import click
 from orchestrator import desired
 from orchestrator.cli.machine_providers import machine_provider
 from orchestrator.cli.secrets import read_secret
-from orchestrator.documents.loaded import Loaded, Written
+from orchestrator.documents.loaded import Loaded
 from orchestrator.documents.models import Cluster, SecretRef, Site, SiteAgile
+from orchestrator.documents.written import Written
 from orchestrator.model.address import Mode
 from orchestrator.model.values import Secret
 from orchestrator.modes.driver import Driver

@@ -6,8 +6,9 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.documents.loaded import Loaded, Positions, Written
+from orchestrator.documents.loaded import Loaded
 from orchestrator.documents.models import Site
+from orchestrator.documents.written import Positions, Written
 from orchestrator.state import Store
 
 

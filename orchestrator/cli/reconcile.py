@@ -12,10 +12,10 @@ import click
 from orchestrator import desired
 from orchestrator.cli.drivers import close
 from orchestrator.cli.options import estate_option, every_option, output_option, parallel_option, scope_options
-from orchestrator.cli.running import carry_out
+from orchestrator.cli.running import carry_out, make_view
 from orchestrator.cli.sentries import Post, Sentries
 from orchestrator.cli.session import Limits, Session, load, reached, scope_of, session
-from orchestrator.cli.views.apply import ApplyView, make_view
+from orchestrator.cli.views.apply import ApplyView
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.snapshots import refuse_without_snapshots
 from orchestrator.execution.stop import Stop, stop_on_signals

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable
 
@@ -9,13 +11,26 @@ import click
 
 from orchestrator.cli.pinning import end_outdated
 from orchestrator.cli.session import Session
-from orchestrator.cli.views.apply import ApplyView, RunSummary
+from orchestrator.cli.views.apply import ApplyView, JsonView, PlainView, Printer, RunSummary
 from orchestrator.execution.engine import RunResult, execute
 from orchestrator.execution.stop import Stop, stop_on_signals
 from orchestrator.model.change import Plan, Scope
 from orchestrator.model.outcome import Result
 
 DONE, FAILED, IN_PART, INTERRUPTED = 0, 1, 3, 130
+
+
+def make_view(output: str) -> ApplyView:
+    """The form for `-o`: JSON lines for `json`; else live where stdout is a terminal, plain lines where it is not."""
+    if output == "json":
+        return JsonView(sys.stdout)
+    capable = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    colour = capable and not os.environ.get("NO_COLOR")
+    if capable:
+        from orchestrator.cli.views.live import LiveView
+
+        return LiveView(colour=colour)
+    return PlainView(Printer(sys.stdout), colour=colour)
 
 
 def carry_out(

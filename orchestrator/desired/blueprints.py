@@ -12,7 +12,7 @@ from orchestrator.desired.fields import Compiler, Expression, Field
 from orchestrator.desired.language import Language
 from orchestrator.desired.names import Names
 from orchestrator.desired.source_fields import compile_source
-from orchestrator.documents.loaded import BlueprintSource, JsonPath
+from orchestrator.documents.loaded import BlueprintSource
 from orchestrator.documents.workloads import (
     AgileOutput,
     AgileWorkload,
@@ -22,6 +22,7 @@ from orchestrator.documents.workloads import (
     Publish,
     StableWorkload,
 )
+from orchestrator.documents.written import JsonPath
 from orchestrator.model.address import Mode
 from orchestrator.model.source import Diagnostic, Source
 

@@ -18,8 +18,9 @@ from orchestrator.desired.objects import Document, Report
 from orchestrator.desired.templates import TemplateFailed, Templates
 from orchestrator.desired.types import printed
 from orchestrator.documents.agile_sources import Container, FileOf, Probe
-from orchestrator.documents.loaded import Folder, JsonPath
+from orchestrator.documents.loaded import Folder
 from orchestrator.documents.source_paths import inside
+from orchestrator.documents.written import JsonPath
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.values import Secret, Unknown, Value, has_secret, leaves, mapped
 

@@ -10,7 +10,7 @@ from orchestrator.desired.language import Compiled, Failed, Language, compute
 from orchestrator.desired.names import Reference, Wrong
 from orchestrator.desired.types import ANY, fits, printed, type_of, words
 from orchestrator.documents.expressions import closing
-from orchestrator.documents.loaded import JsonPath, Positions
+from orchestrator.documents.written import JsonPath, Positions
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.values import Secret, Unknown, Value
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from orchestrator.desired.objects import Document, Report
 from orchestrator.documents import yaml
-from orchestrator.documents.loaded import JsonPath, Positions
+from orchestrator.documents.written import JsonPath, Positions
 from orchestrator.model.rendering import HelmRequest, Part, Renderer, RenderFailedError
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.values import MASK, Secret, Unknown, Value, has_secret, leaves, mapped

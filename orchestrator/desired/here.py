@@ -13,10 +13,10 @@ from orchestrator.desired.machines import Machine
 from orchestrator.desired.names import Reference
 from orchestrator.desired.objects import Manifest
 from orchestrator.desired.templates import Templates
-from orchestrator.documents.loaded import Written
 from orchestrator.documents.models import Site
 from orchestrator.documents.providers import Provider
 from orchestrator.documents.validation import did_you_mean, one_of
+from orchestrator.documents.written import Written
 from orchestrator.model.address import Address, Mode, WorkloadKey
 from orchestrator.model.change import Known
 from orchestrator.model.observation import Note

@@ -19,7 +19,8 @@ from orchestrator.desired.objects import Document, Report
 from orchestrator.desired.placeholders import Slots
 from orchestrator.desired.templates import TemplateFailed, Templates
 from orchestrator.documents import yaml
-from orchestrator.documents.loaded import Folder, JsonPath
+from orchestrator.documents.loaded import Folder
+from orchestrator.documents.written import JsonPath
 from orchestrator.model.rendering import KustomizeRequest, Renderer, RenderFailedError
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.values import Secret, Unknown, Value, leaves

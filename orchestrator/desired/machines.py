@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.documents.loaded import Written
 from orchestrator.documents.models import Binding, Site
 from orchestrator.documents.validation import did_you_mean, one_of
+from orchestrator.documents.written import Written
 from orchestrator.model.address import MACHINE, Address, Mode
 from orchestrator.model.change import Known
 from orchestrator.model.source import Diagnostic, Source

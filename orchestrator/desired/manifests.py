@@ -12,8 +12,9 @@ from orchestrator.desired.placeholders import Slots
 from orchestrator.desired.templates import Rendered, TemplateFailed, Templates
 from orchestrator.documents import yaml
 from orchestrator.documents.folders import MANIFESTS
-from orchestrator.documents.loaded import Folder, JsonPath
+from orchestrator.documents.loaded import Folder
 from orchestrator.documents.source_paths import inside
+from orchestrator.documents.written import JsonPath
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.values import Value
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from orchestrator.desired.scopes import is_cluster_scoped
-from orchestrator.documents.loaded import JsonPath
 from orchestrator.documents.scalar_types import LABEL_KEY, LABEL_VALUE
+from orchestrator.documents.written import JsonPath
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.values import Secret, Unknown, Value, masked
 

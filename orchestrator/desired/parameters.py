@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.documents.loaded import JsonPath, Loaded, Written
+from orchestrator.documents.loaded import Loaded
 from orchestrator.documents.models import Blueprint, Placement, SecretRef, Site
 from orchestrator.documents.selecting import picks
+from orchestrator.documents.written import JsonPath, Written
 from orchestrator.model.source import Source
 from orchestrator.model.values import Secret, Unknown, Value
 

@@ -12,8 +12,9 @@ from orchestrator.desired.makers import with_makers
 from orchestrator.desired.parameters import sites_of, values_at
 from orchestrator.desired.pins import pinned_notes
 from orchestrator.desired.templates import Templates, templates_of
-from orchestrator.documents.loaded import Loaded, Pin, Written
+from orchestrator.documents.loaded import Loaded, Pin
 from orchestrator.documents.models import SecretRef, Site
+from orchestrator.documents.written import Written
 from orchestrator.model.address import Mode
 from orchestrator.model.change import Known
 from orchestrator.model.observation import Note

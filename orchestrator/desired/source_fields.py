@@ -8,8 +8,8 @@ from typing import Any
 from orchestrator.desired import names
 from orchestrator.desired.fields import Compiler, Field
 from orchestrator.documents.base import Model
-from orchestrator.documents.loaded import JsonPath
 from orchestrator.documents.workloads import AgileWorkload
+from orchestrator.documents.written import JsonPath
 
 # By the last keys of a path; `*` is any key. What is not here is a text.
 _TYPES: Mapping[tuple[str, ...], str] = {

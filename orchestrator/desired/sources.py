@@ -15,8 +15,9 @@ from orchestrator.desired.here import Here
 from orchestrator.desired.kept import frozen
 from orchestrator.desired.objects import Document, Report
 from orchestrator.documents.agile_sources import Helm
-from orchestrator.documents.loaded import Folder, JsonPath
+from orchestrator.documents.loaded import Folder
 from orchestrator.documents.source_paths import inside
+from orchestrator.documents.written import JsonPath
 from orchestrator.model.rendering import HelmRequest, Login, RemoteChart
 from orchestrator.model.source import Diagnostic
 from orchestrator.model.values import Secret, Unknown, Value

@@ -7,12 +7,13 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from orchestrator.documents import parameters
-from orchestrator.documents.loaded import BlueprintSource, JsonPath, Loaded, Positions, Written
+from orchestrator.documents.loaded import BlueprintSource, Loaded
 from orchestrator.documents.models import Blueprint, Placement, Site
 from orchestrator.documents.providers import check_provider
 from orchestrator.documents.selecting import picks
 from orchestrator.documents.validation import did_you_mean, one_of
 from orchestrator.documents.versions import version
+from orchestrator.documents.written import JsonPath, Positions, Written
 from orchestrator.model.source import Diagnostic
 
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.documents.loaded import Folder, JsonPath, Written
+from orchestrator.documents.loaded import Folder
 from orchestrator.documents.models import Blueprint
 from orchestrator.documents.source_paths import inside, source_problems
 from orchestrator.documents.validation import did_you_mean
+from orchestrator.documents.written import JsonPath, Written
 from orchestrator.documents.yaml import syntax_error
 from orchestrator.model.source import Diagnostic, Source
 

@@ -12,11 +12,12 @@ from typing import Any
 from orchestrator.documents.checks import check_blueprint, check_placements, check_sites
 from orchestrator.documents.finding import ROOT, Found, Walk, catalogue
 from orchestrator.documents.folders import check_paths, read_folder
-from orchestrator.documents.loaded import BlueprintSource, Folder, Loaded, Written
+from orchestrator.documents.loaded import BlueprintSource, Folder, Loaded
 from orchestrator.documents.models import Blueprint, Estate, Placement, Site
 from orchestrator.documents.providers import Provider, provider_at
 from orchestrator.documents.validation import KINDS, AnyDocument, to_document
 from orchestrator.documents.versions import choose, version
+from orchestrator.documents.written import Written
 from orchestrator.documents.yaml import Parsed
 from orchestrator.errors import DocumentsError
 from orchestrator.model.source import Diagnostic, Source

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.documents.loaded import JsonPath, Positions, Written
 from orchestrator.documents.models import Blueprint, Parameter, SecretRef
 from orchestrator.documents.scalars import BadScalar, plain
 from orchestrator.documents.validation import did_you_mean, in_words
+from orchestrator.documents.written import JsonPath, Positions, Written
 from orchestrator.model.source import Diagnostic
 
 _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {

@@ -12,10 +12,10 @@ from pydantic import Field, ValidationError
 
 from orchestrator.documents import parameters
 from orchestrator.documents.base import Model
-from orchestrator.documents.loaded import Positions, Written
 from orchestrator.documents.models import Parameter, Site
 from orchestrator.documents.scalar_types import Identifier, Text
 from orchestrator.documents.validation import did_you_mean, one_of, problems_of
+from orchestrator.documents.written import Positions, Written
 from orchestrator.documents.yaml import read
 from orchestrator.model.source import Diagnostic, Source
 

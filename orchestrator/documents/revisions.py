@@ -12,9 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from orchestrator.documents.finding import Walk
-from orchestrator.documents.loaded import BlueprintSource, Loaded, Positions, Written
+from orchestrator.documents.loaded import BlueprintSource, Loaded
 from orchestrator.documents.loading import Shelf
 from orchestrator.documents.models import Placement
+from orchestrator.documents.written import Positions, Written
 from orchestrator.errors import DocumentsError
 from orchestrator.model.revision import Revision
 from orchestrator.model.source import Diagnostic, Source

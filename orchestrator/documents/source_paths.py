@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from orchestrator.documents import yaml
 from orchestrator.documents.agile_sources import FileOf
-from orchestrator.documents.loaded import Folder, JsonPath, Written
+from orchestrator.documents.loaded import Folder
 from orchestrator.documents.models import Blueprint
 from orchestrator.documents.validation import did_you_mean
 from orchestrator.documents.workloads import AgileWorkload
+from orchestrator.documents.written import JsonPath, Written
 from orchestrator.model.source import Diagnostic
 
 

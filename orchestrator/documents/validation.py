@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.documents.expressions import unclosed
-from orchestrator.documents.loaded import JsonPath, Positions, Written
 from orchestrator.documents.models import API_VERSION, Blueprint, Estate, Placement, Site
 from orchestrator.documents.scalar_types import CONFIG_KEY, DURATION, IDENTIFIER, LABEL_KEY, LABEL_VALUE, NAME, UUID
+from orchestrator.documents.written import JsonPath, Positions, Written
 from orchestrator.documents.yaml import Parsed
 from orchestrator.documents.yaml_errors import QUOTE
 from orchestrator.model.source import Diagnostic

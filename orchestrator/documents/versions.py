@@ -8,9 +8,10 @@ from pathlib import Path, PurePosixPath
 
 from semantic_version import NpmSpec, Version
 
-from orchestrator.documents.loaded import BlueprintSource, Written
+from orchestrator.documents.loaded import BlueprintSource
 from orchestrator.documents.models import Placement
 from orchestrator.documents.validation import did_you_mean, one_of
+from orchestrator.documents.written import Written
 from orchestrator.model.source import Diagnostic
 
 Key = tuple[str, str]

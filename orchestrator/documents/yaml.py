@@ -15,7 +15,7 @@ import yaml
 from yaml._yaml import CParser
 
 from orchestrator.documents import scalars
-from orchestrator.documents.loaded import JsonPath, Positions
+from orchestrator.documents.written import JsonPath, Positions
 from orchestrator.documents.yaml_errors import explain
 from orchestrator.model.source import Diagnostic, Source
 

@@ -186,7 +186,7 @@ def test_a_reader_that_leaves_does_not_end_the_run() -> None:
 def test_on_a_terminal_what_is_under_way_is_shown_and_the_cursor_comes_back() -> None:
     script = dedent("""\
         import time
-        from orchestrator.cli.views.apply import make_view
+        from orchestrator.cli.running import make_view
         from orchestrator.model.outcome import Outcome, Progress, Result
         from tests.cli.test_apply_view import DEPLOYMENT, ended, summary
         view = make_view("table")

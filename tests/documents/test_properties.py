@@ -117,7 +117,7 @@ def test_declarations_are_judged_whatever_they_say(parameters: Any) -> None:
 
 
 def documents_parsed(data: Any) -> Any:
-    from orchestrator.documents.loaded import Positions
+    from orchestrator.documents.written import Positions
     from orchestrator.documents.yaml import Parsed
 
     return Parsed(data, Positions("f.yaml"))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -81,19 +80,6 @@ class ApplyView(Protocol):
 
     def finished(self, summary: RunSummary) -> None:
         """The run has ended."""
-
-
-def make_view(output: str) -> ApplyView:
-    """The form for `-o`: JSON lines for `json`; else live where stdout is a terminal, plain lines where it is not."""
-    if output == "json":
-        return JsonView(sys.stdout)
-    capable = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    colour = capable and not os.environ.get("NO_COLOR")
-    if capable:
-        from orchestrator.cli.views.live import LiveView
-
-        return LiveView(colour=colour)
-    return PlainView(Printer(sys.stdout), colour=colour)
 
 
 class Printer:
