@@ -33,6 +33,17 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """One thing that a target has against what is declared, and `file:line:column` of where that was written."""
+
+    why: str
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.why} ({self.where})"
+
+
+@dataclass(frozen=True, slots=True)
 class Flapping:
     """A difference that comes and goes: it came `times` times in the last `looks` looks."""
 
@@ -70,7 +81,6 @@ class Present:
     ready        whether it works; if not, `because` says why
     differences  the declared fields that are not as declared (units with unknown values: of the known ones)
     refused      why the target would not take what is declared, where that is known before
-    refused_at   `file:line` of what is refused, where that is more than the unit's own place
     owner        who made it, for a person, where it is not ours and that can be told
     facts        what outputs may refer to: a machine's `address` and `vars`, a Kubernetes object as it lives
     flapping     differences that come and go, whether or not they are there now
@@ -83,8 +93,7 @@ class Present:
     ready: bool = True
     because: str = ""
     differences: tuple[Difference, ...] = ()
-    refused: str = ""
-    refused_at: str = ""
+    refused: tuple[Refusal, ...] = ()
     owner: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     flapping: tuple[Flapping, ...] = ()
@@ -100,13 +109,12 @@ class Absent:
     """The target answered, and the thing is not there.
 
     `differences` say what making it would bring, where that was asked: a program's resources. `refused` says why the
-    target would not take it, if that is known, and `refused_at` where that was written.
+    target would not take it, if that is known.
     """
 
     seen_at: float = 0.0
     differences: tuple[Difference, ...] = ()
-    refused: str = ""
-    refused_at: str = ""
+    refused: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def change_for(
         case Present() if not is_ours(seen, estate_id) and not adopting:
             return replace(base, action=Action.CONFLICT, reason=_not_ours(unit, seen), differences=seen.differences)
         case Present() | Absent() if seen.refused:
-            return replace(base, action=Action.CONFLICT, reason=_refused(unit, seen))
+            return replace(base, action=Action.CONFLICT, reason=_refused(seen))
         case _ if unit.unknown:
             differences = seen.differences if isinstance(seen, Present) else ()
             return replace(base, action=Action.LATER, reason="inputs known later", differences=differences)
@@ -86,9 +86,8 @@ def _made_by(seen: Present) -> str:
     return f" (made by {seen.owner})" if seen.owner else ""
 
 
-def _refused(unit: Unit, seen: Present | Absent) -> str:
-    where = seen.refused_at or f"{unit.source.file}:{unit.source.line}"
-    return f"the cluster refuses it: {seen.refused} ({where})"
+def _refused(seen: Present | Absent) -> str:
+    return f"the cluster refuses it: {'; '.join(map(str, seen.refused))}"
 
 
 def _pending(seen: Present) -> str:

@@ -120,7 +120,7 @@ def test_a_webhook_that_is_not_ready_yet_is_waited_for_with_its_reason(estate: E
         with refusing:
             change = estate.judge(unit(settings, namespace="late-home"))
         assert "the cluster refuses it" in change.reason
-        assert "no such luck (web.yaml:1)" in change.reason
+        assert "no such luck (web.yaml:1:1)" in change.reason
         planned = list(estate.plan([unit(settings, namespace="late-home")]).values())
 
         def report(progress: Any) -> None:

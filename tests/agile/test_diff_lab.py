@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from orchestrator.model.change import Action
 from orchestrator.model.observation import Difference
 from orchestrator.model.outcome import Result
+from orchestrator.model.source import Source
 from orchestrator.model.unit import Unit
 from tests.agile import webhooks
 from tests.agile.estates import Estate, manifests, unit
@@ -57,7 +59,7 @@ def compared(estate: Estate, one: Unit) -> list[str] | str:
     """What a plan would show of a unit whose object was seen before, without seeing everything again."""
     live = estate.driver._seen.live[one.identity]
     found = estate.driver._reach().comparer.compare(one, live)
-    return found.refused.why if found.refused else found_by(found.differences)
+    return "; ".join(each.why for each in found.refused) if found.refused else found_by(found.differences)
 
 
 def test_awkward_objects_show_no_difference_and_each_change_of_one_shows_exactly_its_field(estate: Estate) -> None:
@@ -221,7 +223,7 @@ def test_what_the_server_would_refuse_is_said_by_the_plan_with_its_place(estate:
     estate.converge([unit(deployment("refused"))])
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "refused"}}
     cases = {
-        "spec.ports[0].port: Invalid value: 800000: must be between 1 and 65535, inclusive (web.yaml:1)": {
+        "spec.ports[0].port: Invalid value: 800000: must be between 1 and 65535, inclusive (web.yaml:1:1)": {
             **service,
             "spec": {"ports": [{"port": 800000, "targetPort": 80}]},
         },
@@ -236,3 +238,42 @@ def test_what_the_server_would_refuse_is_said_by_the_plan_with_its_place(estate:
         change = estate.judge(unit(manifest, namespace="refused"))
         assert change.action == Action.CONFLICT
         assert said in change.reason
+
+
+def test_what_a_webhook_refuses_is_told_with_its_name_and_the_lines_of_the_fields(
+    estate: Estate, tmp_path: Path
+) -> None:
+    """As policy engines refuse: in several lines, or with causes; by the plan, and by an apply that comes to it."""
+    causes = [{"field": "spec.replicas", "message": "too many"}, {"field": "spec.paused", "message": "never"}]
+    answers = {
+        "worded": {"message": "blocked by the policies\n\nrequire-owner:\n  label owner is missing\n", "code": 403},
+        "caused": {"message": "see the handbook", "code": 422, "reason": "Invalid", "details": {"causes": causes}},
+    }
+    decide: webhooks.Decide = lambda thing: answers.get(thing["metadata"]["name"], [])
+    who = 'admission webhook "guard.test.dev" denied the request'
+    told = {
+        "worded": [f"{who}: blocked by the policies require-owner: label owner is missing (web.yaml:1:1)"],
+        "caused": [
+            f"{who}: see the handbook (web.yaml:1:1)",
+            "spec.replicas: too many (spec.replicas:7:3)",
+            "spec.paused: never (spec:7:3)",
+        ],
+    }
+    there = unit(deployment("guarded"))
+    estate.converge([there])
+    with webhooks.serving(tmp_path / "hook", decide) as hook:
+        given = hook.configuration("guard", "guarded", resources=["deployments"], groups=["apps"], mutating=False)
+        estate.kubectl("apply", "-f", "-", stdin=json.dumps(given))
+        try:
+            for name, expected in told.items():
+                thing = edited(deployment("guarded", replicas=2), {"metadata/name": name})
+                one = dataclasses.replace(unit(thing), at=lambda path: Source(".".join(map(str, path)), 7, 3))
+                change = estate.judge(one)
+                assert change.action == Action.CONFLICT
+                assert change.reason == f"the cluster refuses it: {'; '.join(expected)}"
+                (outcome,) = estate.apply([there, one]).values()
+                assert outcome.result == Result.FAILED
+                said = outcome.message.split("\n")
+                assert said == expected if len(expected) > 1 else f"{said[0]} ({outcome.where})" == expected[0]
+        finally:
+            estate.kubectl("delete", "validatingwebhookconfiguration", "guard")

@@ -16,8 +16,8 @@ from typing import Any
 from orchestrator.lab import pki
 
 Patch = list[dict[str, Any]]
-Decide = Callable[[dict[str, Any]], Patch | str]
-"""An object under review -> the JSON patch to make to it, or why it is refused."""
+Decide = Callable[[dict[str, Any]], Patch | str | dict[str, Any]]
+"""An object under review -> the JSON patch to make to it; or why it is refused, in words or as a whole status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ def serving(folder: Path, decide: Decide, port: int = 0) -> Iterator[Webhook]:
             match decide(request["object"]):
                 case str() as why:
                     answer |= {"allowed": False, "status": {"message": why, "code": 422}}
+                case dict() as status:
+                    answer |= {"allowed": False, "status": status}
                 case patch if patch:
                     encoded = base64.b64encode(json.dumps(patch).encode()).decode()
                     answer |= {"patchType": "JSONPatch", "patch": encoded}

@@ -406,15 +406,26 @@ def test_what_the_cluster_refuses_is_told_at_the_line_of_the_field_that_it_names
         ran = documents("plan", "-o", "json", "--mode", "agile").ended(1)
     finally:
         documents.kubectl("delete", "-f", str(documents.root / "guards.json"))
-    told = {c["address"].rpartition("/")[2]: c["reason"] for c in ran.data["changes"] if c["action"] == "conflict"}
-    for name, says, line in (
-        ("negative", "spec.replicas: Invalid value: -1: must be greater than or equal to 0; spec.template", 6),
-        ("typed", 'containers[name="two"].ports[containerPort="http",protocol="TCP"].containerPort: expected', 29),
-        ("over-quota", "exceeded quota: claims", 31),
-        ("not-wanted", "that name is not wanted", 39),
+    told = {c["address"].rpartition("/")[2]: c["refused"] for c in ran.data["changes"] if c["action"] == "conflict"}
+    for name, *expected in (
+        (
+            "negative",
+            ("spec.replicas: Invalid value: -1: must be greater than or equal to 0", "6:13"),
+            ("spec.template.spec.containers[1].imagePullPolicy: Unsupported value", "14:28"),
+        ),
+        (
+            "typed",
+            ('spec.template.spec.containers[name="two"].ports[containerPort="http",protocol="TCP"]', "29:30"),
+        ),
+        ("over-quota", ("exceeded quota: claims", "31:1")),
+        ("not-wanted", ("ValidatingAdmissionPolicy 'e2e-names' with binding 'e2e-names' denied", "39:5")),
     ):
-        assert says in told[name], told
-        assert told[name].endswith(f"(blueprints/shop/agile/bad.yaml:{line})"), told
+        found = told[name]
+        assert len(found) == len(expected), found
+        for one, (says, place) in zip(found, expected, strict=True):
+            assert says in one["message"], found
+            assert one["where"] == f"blueprints/shop/agile/bad.yaml:{place}", found
+    assert "that name is not wanted" in told["not-wanted"][0]["message"]
 
 
 def test_a_namespace_that_is_being_deleted_is_said_and_used_when_it_is_gone(estate: Estate) -> None:

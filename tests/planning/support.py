@@ -33,7 +33,7 @@ from orchestrator import planning
 from orchestrator.desired import Desired
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Plan, Scope
-from orchestrator.model.observation import Absent, Difference, Observation, Present, Unreachable
+from orchestrator.model.observation import Absent, Difference, Observation, Present, Refusal, Unreachable
 from orchestrator.model.record import Record
 from orchestrator.model.rollout import Rollout
 from orchestrator.model.source import Source
@@ -165,18 +165,20 @@ def _value(data: Any) -> Any:
     return [_value(value) for value in data] if isinstance(data, list) else data
 
 
+def _refusals(seen: Any) -> tuple[Refusal, ...]:
+    return tuple(Refusal(why, where) for why, where in seen.get("refused", {}).items())
+
+
 def _observation(address: Address, seen: Any, declared: Unit | None) -> Observation:
     if seen == "absent":
         return Absent()
     if seen.get("absent"):
-        return Absent(refused=seen.get("refused", ""))
+        return Absent(refused=_refusals(seen))
     if "unreachable" in seen:
         return Unreachable(seen["unreachable"], cause=seen.get("cause", ""), what=seen.get("what", "unreachable"))
     fields = {
-        key: value
-        for key, value in seen.items()
-        if key in ("ready", "because", "uid", "facts", "refused", "owner", "pending")
-    }
+        key: value for key, value in seen.items() if key in ("ready", "because", "uid", "facts", "owner", "pending")
+    } | {"refused": _refusals(seen)}
     differences = tuple(Difference(**{k: _value(v) for k, v in d.items()}) for d in seen.get("differences", []))
     return Present(stamp=_stamp(address, seen, declared), differences=differences, **fields)
 

@@ -14,7 +14,7 @@ from orchestrator.cli.views import text as t
 from orchestrator.cli.views.history import time_text
 from orchestrator.model.address import PROGRAM, Address, Mode
 from orchestrator.model.change import Action, Change, Plan, in_order
-from orchestrator.model.observation import Difference, Present, Unreachable
+from orchestrator.model.observation import Absent, Difference, Present, Refusal, Unreachable
 from orchestrator.model.values import MASK
 from orchestrator.planning.wording import blamed
 from orchestrator.timetext import ago
@@ -105,6 +105,8 @@ def change_data(change: Change) -> dict[str, Any]:
         "batch": {"number": change.batch.number, "of": change.batch.of} if change.batch else None,
         "differences": [_difference_data(difference) for difference in change.differences],
     }
+    if found := _refused(change):
+        data["refused"] = [{"message": each.why, "where": each.where} for each in found]
     if isinstance(change.seen, Present) and change.seen.coverage is not None:
         coverage = change.seen.coverage
         data["coverage"] = {
@@ -113,6 +115,12 @@ def change_data(change: Change) -> dict[str, Any]:
             "unverified": list(coverage.unverified),
         }
     return data
+
+
+def _refused(change: Change) -> tuple[Refusal, ...]:
+    """What its target has against what is declared, where that is why nothing is done."""
+    seen = change.seen
+    return seen.refused if change.action == Action.CONFLICT and isinstance(seen, Present | Absent) else ()
 
 
 def _difference_data(difference: Difference) -> dict[str, Any]:
@@ -305,6 +313,8 @@ class _Tree:
         """The reason, then the differences that it does not tell whole."""
         reason = t.clean(change.reason)
         pieces = _REASONS.split(reason) if change.action in (Action.UPDATE, Action.REPLACE) else [reason]
+        if len(found := _refused(change)) > 1:
+            pieces = ["the cluster refuses it:", *(t.clean(str(each)) for each in found)]
         if change.action == Action.HOLD and isinstance(change.seen, Unreachable):
             pieces[-1] += self._last_seen(change)
         if change.batch is not None:

@@ -44,9 +44,9 @@ from orchestrator.modes.agile.objects import (
 from orchestrator.modes.agile.observing import facts
 from orchestrator.modes.agile.ordering import defined_kind
 from orchestrator.modes.agile.owners import without_tools
-from orchestrator.modes.agile.placing import place
 from orchestrator.modes.agile.readiness import READY, Readiness
 from orchestrator.modes.agile.reasons import explained, waits_for_a_pod
+from orchestrator.modes.agile.refusing import lines, refusals
 from orchestrator.modes.agile.waiting import Teller, WaitEndedError, beats
 
 DELETE_SECONDS = 120.0
@@ -138,8 +138,8 @@ class Actor:
         except _FailedError as failed:
             outcome = Outcome(change.address, Result.FAILED, failed.message, where=failed.where or where)
         except RefusedError as refused:
-            where = (place(unit, refused) if unit else "") or where
-            outcome = Outcome(change.address, Result.FAILED, judging.said(refused), where=where)
+            why = self._refusal(unit, refused) if unit else _FailedError(refused.message)
+            outcome = Outcome(change.address, Result.FAILED, why.message, where=why.where or where)
         except UnreachedError as unreached:
             outcome = Outcome(change.address, Result.UNREACHABLE, unreached.cause, where=where)
         except WaitEndedError:
@@ -221,11 +221,21 @@ class Actor:
             except RefusedError as refused:
                 why = judging.passing(refused)
                 if not why:
-                    raise _FailedError(_refusal(refused), place(unit, refused)) from None
+                    raise self._refusal(unit, refused) from None
                 teller.tell(why)
                 if last:
                     break
         raise _FailedError(f"not taken after {seconds:.0f} s: {teller.told}")
+
+    def _refusal(self, unit: Unit, refused: RefusedError) -> _FailedError:
+        """What the API server has against it, for a person."""
+        if refused.status == 409 and refused.causes:
+            what = ", ".join(f"{str(c.get('field', '')).lstrip('.')} ({c.get('message', '')})" for c in refused.causes)
+            return _FailedError(f"somebody has changed it since the plan: {what}; plan again")
+        if refused.status == 409:
+            return _FailedError(f"it has changed since the plan ({refused.message}); plan again")
+        found = refusals(unit, refused, self._scrub)
+        return _FailedError(lines(found), found[0].where if len(found) == 1 else str(unit.source))
 
     def _there(self, change: Change, path: str, report: Report) -> dict[str, Any] | None:
         """What is there now. Raises _FailedError where it is not what the plan said that it would change."""
@@ -330,16 +340,6 @@ class Actor:
             if last or teller.is_due():
                 teller.tell(emptiness.what_blocks(live))
         raise _FailedError(f"still there {DELETE_SECONDS:.0f} s after it was deleted: {teller.told}")
-
-
-def _refusal(refused: RefusedError) -> str:
-    """What the API server has against it, for a person."""
-    if refused.status == 409 and refused.causes:
-        what = ", ".join(f"{str(c.get('field', '')).lstrip('.')} ({c.get('message', '')})" for c in refused.causes)
-        return f"somebody has changed it since the plan: {what}; plan again"
-    if refused.status == 409:
-        return f"it has changed since the plan ({refused.message}); plan again"
-    return judging.said(refused)
 
 
 def _seconds(unit: Unit) -> float:

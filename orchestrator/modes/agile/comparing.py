@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from orchestrator.model.observation import Difference
+from orchestrator.model.observation import Difference, Refusal
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Value, revealed
 from orchestrator.modes.agile import judging
@@ -31,18 +31,10 @@ from orchestrator.modes.agile.objects import (
     stamp_text,
 )
 from orchestrator.modes.agile.owners import without_tools
-from orchestrator.modes.agile.placing import place
+from orchestrator.modes.agile.refusing import refusals
 from orchestrator.modes.agile.yielding import left_to_others, scaled_by, with_live
 
 _TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why the API server would not take an object, and where what it refuses was written: `file:line`."""
-
-    why: str
-    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +43,13 @@ class Compared:
 
     manifest     what is to be applied: values that are left to others are as they live
     differences  what an apply would change, and (`kept`) what is only reported
-    refused      why the API server would not take it, for a person, and where what it refuses was written
+    refused      why the API server would not take it
     settled      whether nothing is left to ask the API server
     """
 
     manifest: Mapping[str, Value]
     differences: tuple[Difference, ...]
-    refused: Refusal | None = None
+    refused: tuple[Refusal, ...] = ()
     settled: bool = True
 
 
@@ -127,27 +119,24 @@ class Comparer:
         ours = tuple(each for each in local.differences if not each.kept)
         if forced := judging.forced(refused, ours):
             return replace(local, differences=(*forced, *kept), settled=True)
-        return replace(local, refused=self._refusal(unit, refused), settled=True)
+        return replace(local, refused=refusals(unit, refused, self._scrub), settled=True)
 
     def compare(self, unit: Unit, live: Object) -> Compared:
         """Both, as far as needed."""
         local = self.locally(unit, live)
         return local if local.settled else self.judged(unit, live, local)
 
-    def why_not(self, unit: Unit) -> Refusal | None:
-        """Why the API server would not make an object that is not there; None if it would, or cannot tell."""
+    def why_not(self, unit: Unit) -> tuple[Refusal, ...]:
+        """Why the API server would not make an object that is not there; nothing if it would, or cannot tell."""
         marks = {STAMP: stamp_text(unit.stamp(self._estate_id, ""))}
         manifest = dressed(plain_data(manifest_of(unit)), labels_for(self._estate_id, unit.address), marks)
         try:
             self._dry(unit, manifest, None)
         except RefusedError as refused:
-            return self._refusal(unit, refused) if judging.is_about_the_object(refused) else None
+            return refusals(unit, refused, self._scrub) if judging.is_about_the_object(refused) else ()
         except UnreachedError:  # that it is not there was told before; whether it would be taken is not
-            return None
-        return None
-
-    def _refusal(self, unit: Unit, refused: RefusedError) -> Refusal:
-        return Refusal(self._scrub(judging.said(refused)), place(unit, refused))
+            return ()
+        return ()
 
     def _dry(self, unit: Unit, manifest: Mapping[str, Value], live: Object | None) -> Object:
         """The object as it would be. Raises RefusedError and UnreachedError."""

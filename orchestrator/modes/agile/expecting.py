@@ -93,6 +93,6 @@ def without_passing_refusals(found: Mapping[Address, Observation]) -> dict[Addre
     if not deciding:
         return dict(found)
     return {
-        address: replace(seen, refused="") if isinstance(seen, Present | Absent) and seen.refused else seen
+        address: replace(seen, refused=()) if isinstance(seen, Present | Absent) and seen.refused else seen
         for address, seen in found.items()
     }

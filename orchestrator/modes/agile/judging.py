@@ -1,4 +1,4 @@
-"""What the API server's dry run says: how the object would differ from what it is, or why it would be refused. Pure.
+"""What the API server's dry run says: how the object would differ from what it is, or what its refusal means. Pure.
 
 Both sides are the server's own, normalized, defaulted and changed by its webhooks: what is equal here is equal.
 """
@@ -18,8 +18,6 @@ from orchestrator.modes.agile.compare import ITS_OWN, item_label
 from orchestrator.modes.agile.objects import Object
 from orchestrator.modes.agile.points import Masks, Point
 
-_LONGEST = 300  # of a refusal's text
-_VALUE = re.compile(r"^Invalid value: (.{61,}): (?=[^:]+$)", re.DOTALL)  # whole templates are repeated in it
 _IMMUTABLE = re.compile(
     r"immutable|may not (be )?chang|cannot (be )?chang|can not be chang|updates to .* are forbidden|fields other than",
     re.IGNORECASE | re.DOTALL,
@@ -106,21 +104,6 @@ def _distinct(items: list[Any], keys: Sequence[str]) -> bool:
 
 
 # -- refusals
-
-
-def said(refused: RefusedError) -> str:
-    """What the API server has against an object, for a person: each cause with its field, no whole templates."""
-    for cause in refused.causes:
-        if cause.get("reason") == "NamespaceTerminating":
-            words = str(cause.get("message", "")).replace("terminated", "deleted")
-            return f"{words}; apply again when it is gone"
-    causes = [f"{c['field']}: {_short(str(c.get('message', '')))}" for c in refused.causes if c.get("field")]
-    text = "; ".join(causes) or _first_line(refused.message)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def _short(message: str) -> str:
-    return _first_line(_VALUE.sub("", message))
 
 
 def _first_line(text: str) -> str:

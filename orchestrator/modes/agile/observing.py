@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.model.address import PROGRAM, Address
-from orchestrator.model.observation import Absent, Observation, Present, Unreachable
+from orchestrator.model.observation import Absent, Observation, Present, Refusal, Unreachable
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Secret, has_secret
 from orchestrator.modes.agile.api import Api, RefusedError
-from orchestrator.modes.agile.comparing import Compared, Comparer, Refusal
+from orchestrator.modes.agile.comparing import Compared, Comparer
 from orchestrator.modes.agile.conditions import readiness_of
 from orchestrator.modes.agile.discovery import Kind, Kinds
 from orchestrator.modes.agile.expecting import Expected, without_passing_refusals
@@ -196,8 +196,9 @@ class Reader:
             unit, live, compared = one
             if live is None or compared is None:
                 why = expected.why_not(unit)
-                refusal = self._comparer.why_not(unit) if why is None else Refusal(why)
-                return Absent(now, refused=refusal.why, refused_at=refusal.where) if refusal else Absent(now)
+                if why is None:
+                    return Absent(now, refused=self._comparer.why_not(unit))
+                return Absent(now, refused=(Refusal(why, str(unit.source)),) if why else ())
             return self._present(unit, live, self._comparer.judged(unit, live, compared), now)
 
         with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
@@ -213,8 +214,7 @@ class Reader:
             ready=ready.ready,
             because=self._scrub(ready.because),
             differences=compared.differences,
-            refused=compared.refused.why if compared.refused else "",
-            refused_at=compared.refused.where if compared.refused else "",
+            refused=compared.refused,
             owner=made_by(live) if stamp_of(live) is None else "",
             facts=facts(live, manifest_of(unit)),
             uid=str(metadata(live).get("uid", "")),

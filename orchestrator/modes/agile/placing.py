@@ -9,32 +9,23 @@ from typing import Any
 
 from orchestrator.model.unit import Unit
 from orchestrator.modes.agile import fields
-from orchestrator.modes.agile.api import RefusedError
 from orchestrator.modes.agile.objects import manifest_of
 
-# `failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): .spec.replicas: expected numeric …`
-_IN_MESSAGE = re.compile(r"\): (\.(?:\[[^\]]*\]|[^\s\[\]:])+): ")
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
 _KEY = re.compile(r'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^,]+)')
 
 Step = str | int | Mapping[str, Any]
 
 
-def place(unit: Unit, refused: RefusedError) -> str:
-    """`file:line` of the field that is refused; empty where none is named, or where fields have no places."""
-    path = tuple(_path(manifest_of(unit), steps(refused)))
-    if not path or unit.at is None:
-        return ""
-    found = unit.at(path)
-    return f"{found.file}:{found.line}"
+def place(unit: Unit, field: str) -> str:
+    """`file:line:column` of a field as the API server names it; empty where it has no place, or is not ours."""
+    path = tuple(_path(manifest_of(unit), _steps(field)))
+    return str(unit.at(path)) if path and unit.at is not None else ""
 
 
-def steps(refused: RefusedError) -> tuple[Step, ...]:
-    """The way to the first field that is named: names, indices, and the keys of items; empty where none is."""
-    named = next((str(cause["field"]) for cause in refused.causes if cause.get("field")), "")
-    if not named and (found := _IN_MESSAGE.search(refused.message)):
-        named = found[1]
-    return tuple(name or _inside(brackets) for name, brackets in _STEP.findall(named))
+def _steps(field: str) -> tuple[Step, ...]:
+    """The way to it: names, indices, and the keys of items."""
+    return tuple(name or _inside(brackets) for name, brackets in _STEP.findall(field))
 
 
 def _inside(brackets: str) -> Step:
