@@ -8,7 +8,14 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options, yes_option
+from orchestrator.cli.options import (
+    again_option,
+    estate_option,
+    output_option,
+    parallel_option,
+    scope_options,
+    yes_option,
+)
 from orchestrator.cli.pinning import end_outdated
 from orchestrator.cli.running import DONE, FAILED, IN_PART, carry_out, make_view
 from orchestrator.cli.session import Limits, Session, session
@@ -24,6 +31,7 @@ from orchestrator.planning import saved
 @click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @estate_option
 @scope_options
+@again_option
 @yes_option
 @parallel_option
 @output_option("table", "json")
@@ -34,7 +42,9 @@ def apply(file: Path | None, estate: Path | None, limits: Limits, yes: bool, par
     was computed from has moved.
     """
     if file is not None and limits != Limits():
-        raise UsageError("a saved plan has its own limits", hint="leave out --site, --placement, --mode and --target")
+        raise UsageError(
+            "a saved plan has its own limits", hint="leave out --site, --placement, --mode, --target and --again"
+        )
     with session(estate, limits, parallel=parallel) as it:
         stored = _read(file) if file else None
         shown = it.plan(saved.scope(stored)) if stored else it.plan()

@@ -60,15 +60,25 @@ def drift(
             _watch(it, every, output)
         return
     with session(estate, limits, parallel=parallel, refresh=True) as it:
-        whole = checked(it, it.plan()) if deep else it.plan()
+        plain = it.plan()
+        whole = checked(it, plain) if deep else plain
         found = drifted(whole)
         click.echo(view.render(found, output, whole))
+        _tell_how_to_mend(plain, whole)
     if not detailed_exitcode:
         return
     if any(change.drift for change in found.changes):
         raise SystemExit(2)
     if found.summary()["hold"]:
         raise SystemExit(3)
+
+
+def _tell_how_to_mend(plain: Plan, whole: Plan) -> None:
+    """What only a closer look finds is in no plan."""
+    closer = [now for was, now in zip(plain.changes, whole.changes, strict=True) if now.drift and not was.drift]
+    if closer:
+        again = " ".join(f"--again {change.address}" for change in closer)
+        click.echo(f"No plan sees what only --deep finds. To mend it: orchestrator apply {again}", err=True)
 
 
 def _watch(it: Session, every: float, output: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +67,22 @@ def scope_options(command: F) -> F:
         return command(*args, limits=Limits(site, placements, mode, targets), **rest)
 
     return limited  # type: ignore[return-value]
+
+
+def again_option(command: F) -> F:
+    """`--again ADDRESS`, as a part of the `limits` of `scope_options`, which stands above it."""
+
+    @click.option(
+        "--again",
+        metavar="ADDRESS",
+        multiple=True,
+        help="Apply this unit, or what is below it, although it is as declared; repeatable.",
+    )
+    @functools.wraps(command)
+    def asked(*args: Any, limits: Any, again: tuple[str, ...], **rest: Any) -> Any:
+        return command(*args, limits=replace(limits, again=again), **rest)
+
+    return asked  # type: ignore[return-value]
 
 
 def yes_option(command: F) -> F:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import estate_option, output_option, parallel_option, scope_options
+from orchestrator.cli.options import again_option, estate_option, output_option, parallel_option, scope_options
 from orchestrator.cli.session import Limits, session
 from orchestrator.cli.show_plan import print_plan
 from orchestrator.execution.snapshots import refuse_without_snapshots
@@ -17,6 +17,7 @@ from orchestrator.planning import saved
 @click.command()
 @estate_option
 @scope_options
+@again_option
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for `orchestrator apply FILE`."
 )

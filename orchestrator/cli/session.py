@@ -68,7 +68,7 @@ class Session:
         """See, and say what to do."""
         scope = scope or self.scope
         made = self._plan(self.look(scope), scope, adopting)
-        if not made.changes and (wrong := [*(scope.targets or ()), *sorted(scope.placements or ())]):
+        if wrong := _nowhere(made, scope):
             raise UsageError(
                 f"there is nothing at {', '.join(wrong)}", hint="`orchestrator render` shows placements and addresses"
             )
@@ -111,6 +111,14 @@ class Session:
         return desired.resolve(self.loaded, known, self.world.secrets, sites, self.world.render)
 
 
+def _nowhere(made: Plan, scope: Scope) -> list[str]:
+    """What a command was limited to, or asked for, of which there is nothing."""
+    if not made.changes:
+        return [*(scope.targets or ()), *sorted(scope.placements or ()), *scope.again]
+    declared = [change.address for change in made.changes if change.unit is not None]
+    return [target for target in scope.again if not any(address.lies_at(target) for address in declared)]
+
+
 def reached(loaded: Loaded, scope: Scope) -> frozenset[str]:
     """The declared sites that a scope reaches."""
     declared = frozenset(loaded.sites)
@@ -132,6 +140,7 @@ class Limits:
     placements: tuple[str, ...] = ()
     mode: str | None = None
     targets: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
 
 
 def load(estate: Path | None) -> Loaded:
@@ -210,6 +219,7 @@ def scope_of(loaded: Loaded, limits: Limits) -> Scope:
         placements=frozenset(limits.placements) or None,
         modes=frozenset({Mode(limits.mode)}) if limits.mode else None,
         targets=targets,
+        again=limits.again,
     )
 
 

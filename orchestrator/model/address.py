@@ -52,6 +52,11 @@ class Address:
         """The unit's short name for a person, as `configuration db-a` or `Deployment web`."""
         return f"{self.kind.split('.')[0]} {self.name.split('/')[-1]}"
 
+    def lies_at(self, target: str) -> bool:
+        """Whether a target, an address or the beginning of some, names this unit."""
+        text = str(self)
+        return text == target or text.startswith(target.rstrip("/") + "/")
+
 
 @lru_cache(maxsize=100_000)
 def _parsed(text: str) -> Address:

@@ -73,23 +73,28 @@ class Change:
 class Scope:
     """What a command is limited to, for changes and pruning alike; None means all.
 
-    `sites` are site names (a selector is resolved before); `targets` are addresses or their prefixes.
+    `sites` are site names (a selector is resolved before); `targets` are addresses or their prefixes, and so is
+    `again`: what is applied although it is as declared.
     """
 
     sites: frozenset[str] | None = None
     placements: frozenset[str] | None = None
     modes: frozenset[Mode] | None = None
     targets: tuple[str, ...] | None = None
+    again: tuple[str, ...] = ()
 
     def includes(self, address: Address) -> bool:
         """Whether a unit lies in this scope."""
-        text = str(address)
         return (
             (self.sites is None or address.site in self.sites)
             and (self.placements is None or address.placement in self.placements)
             and (self.modes is None or address.mode in self.modes)
-            and (self.targets is None or any(text == t or text.startswith(t.rstrip("/") + "/") for t in self.targets))
+            and (self.targets is None or any(address.lies_at(target) for target in self.targets))
         )
+
+    def asks_again(self, address: Address) -> bool:
+        """Whether a unit is to be applied although it is as declared."""
+        return any(address.lies_at(target) for target in self.again)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,23 @@ from orchestrator.planning.wording import (
 NOT_THERE_YET = "not there yet"
 DELETED_OUTSIDE = "was deleted outside"
 AS_DECLARED = "as declared"
+AGAIN = "as declared, applied again as asked"
 UNSEEN = "held: this site's document names nothing that could see it"
 
 
 def change_for(
-    unit: Unit, seen: Observation, record: Record | None, *, estate_id: str, adopting: bool = False
+    unit: Unit,
+    seen: Observation,
+    record: Record | None,
+    *,
+    estate_id: str,
+    adopting: bool = False,
+    again: bool = False,
 ) -> Change:
-    """The unit's change, for all that can be said of it alone; other units may still hold it, waves come later."""
+    """The unit's change, for all that can be said of it alone; other units may still hold it, waves come later.
+
+    With `adopting` it is taken over if it is not ours, with `again` it is applied although it is as declared.
+    """
     base = Change(unit.address, Action.NONE, AS_DECLARED, unit=unit, seen=seen, record=record)
     match seen:
         case Unreachable():
@@ -53,7 +63,9 @@ def change_for(
                 differences=seen.differences,
             )
         case Present():
-            return _compared(base, unit, seen)
+            change = _compared(base, unit, seen)
+            settled = change.action in (Action.NONE, Action.WAIT)
+            return replace(change, action=Action.UPDATE, reason=AGAIN, drift=False) if again and settled else change
 
 
 def is_ours(seen: Present, estate_id: str) -> bool:

@@ -101,6 +101,7 @@ def _desired_changes(units: Iterable[Unit], situation: Situation) -> Changes:
             _record(unit, seen, records),
             estate_id=situation.estate_id,
             adopting=unit.address in situation.adopting,
+            again=situation.scope.asks_again(unit.address),
         )
     return on_new_machines(found, situation.scope)
 

@@ -13,7 +13,7 @@ from orchestrator.model.change import Change, Plan, Scope
 from orchestrator.model.observation import Absent, Present, Unreachable
 from orchestrator.model.values import masked
 
-_VERSION = 1
+_VERSION = 2
 _MAKE_ANOTHER = "make another one: orchestrator plan --out FILE"
 _MOST_LINES = 10
 
@@ -47,6 +47,7 @@ def scope(saved: Mapping[str, Any]) -> Scope:
             placements=_set(limits["placements"]),
             modes=None if limits["modes"] is None else frozenset(Mode(mode) for mode in limits["modes"]),
             targets=None if limits["targets"] is None else tuple(str(target) for target in limits["targets"]),
+            again=tuple(str(target) for target in limits["again"]),
         )
     except (KeyError, TypeError, ValueError):
         raise _not_a_plan() from None
@@ -144,6 +145,7 @@ def _scope_data(limits: Scope) -> dict[str, Any]:
         "placements": _sorted(limits.placements),
         "modes": _sorted(limits.modes),
         "targets": None if limits.targets is None else list(limits.targets),
+        "again": list(limits.again),
     }
 
 

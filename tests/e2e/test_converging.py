@@ -51,6 +51,22 @@ def test_a_second_apply_starts_neither_ansible_nor_pulumi(estate: Estate) -> Non
     assert "No changes" in estate("plan").out
 
 
+def test_what_is_asked_for_again_is_applied_although_it_is_as_declared(estate: Estate) -> None:
+    estate.apply()
+    again = ("--again", "lab/shop/stable/db/configuration/db-0", "--again", "lab/shop/agile/web/Secret/shop/db")
+    saved = estate.root / "again.plan"
+    planned = estate("plan", *again, "-o", "json", "--out", str(saved)).data["changes"]
+    asked = {change["address"].split("/", 2)[2] for change in planned if change["action"] == "update"}
+    assert asked == {"stable/db/configuration/db-0", "agile/web/Secret/shop/db"}
+    ran = estate("apply", str(saved))
+    ran.ended(0)
+    assert "2 changed" in ran.out
+    assert "No changes" in estate("plan").out
+    wrong = estate("plan", "--again", "lab/shop/stable/nothing")
+    wrong.ended(64)
+    assert "there is nothing at lab/shop/stable/nothing" in wrong.err
+
+
 def test_the_watcher_sees_both_programs_where_they_are_started(estate: Estate) -> None:
     process = estate.start("apply", "--yes")
     with Processes(process.pid) as processes:

@@ -93,8 +93,7 @@ def test_the_platform_applies_drifts_heals_rolls_back_and_is_destroyed(platform:
     (program,) = platform("drift", "--deep", "--placement", "tenants", "-o", "json").ended(0).data["changes"][-1:]
     told = {d["path"]: (d["old"], d["new"]) for d in program["differences"]}
     assert told == {"kubernetes:ResourceQuota red-pods: spec.hard.pods": ("9", "10")}
-    platform("agile", "stack", "tenants/tenants", "--", "refresh", "--yes", "--skip-preview").ended(0)
-    platform.apply()
+    platform.apply("--again", program["address"])
     assert platform.plan() == {}
     assert fields(platform) == FIRST
     assert field(platform, "tickets", "deployment/tickets", "{.spec.replicas}") == "2"

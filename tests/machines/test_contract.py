@@ -113,12 +113,15 @@ def test_what_only_check_mode_can_see_is_told_by_a_deep_look(applied: Place) -> 
     applied.run(f"echo rate 9 > /etc/app.rate; {'systemctl restart app' if applied.system else ''}")
     line = next(i for i, text in enumerate(FILES["play.yaml"].splitlines(), 1) if "name: Rate" in text)
     told = f"check mode: Rate (app/play.yaml:{line})"
-    assert told in applied.estate("drift", "--deep", "--detailed-exitcode").ended(2).out
+    looked = applied.estate("drift", "--deep", "--detailed-exitcode").ended(2)
+    assert told in looked.out
     (change,) = applied.estate("drift", "--deep", "-o", "json").ended(0).data["changes"]
     assert [one["path"] for one in change["differences"]] == [told]
+    assert f"To mend it: orchestrator apply --again {change['address']}" in looked.err
     assert applied.run("cat /etc/app.rate") == "rate 9\n", "nothing is changed"
     told = applied.estate("drift").ended(0).out
     assert "Nothing drifted" in told, "the probe does not know of it"
     assert ("service app was started again at 20" in told) == applied.system
-    applied.run("echo rate 5 > /etc/app.rate")
+    applied.estate.apply("--again", change["address"])
+    assert applied.run("cat /etc/app.rate") == "rate 5\n", "the playbook runs although all is as declared"
     assert "Nothing drifted" in applied.estate("drift", "--deep").ended(0).out

@@ -220,4 +220,5 @@ def _scope(data: Mapping[str, Any]) -> Scope:
         placements=frozenset(data["placements"]) if "placements" in data else None,
         modes=frozenset(Mode(mode) for mode in data["modes"]) if "modes" in data else None,
         targets=tuple(data["targets"]) if "targets" in data else None,
+        again=tuple(data.get("again", ())),
     )

@@ -20,6 +20,7 @@ from orchestrator.planning import saved
 from tests.planning.support import ESTATE, SALT, desired, present, record, unit
 
 EVERYTHING = Scope()
+LIMITED = Scope(sites=frozenset({"s"}), modes=frozenset(Mode), targets=("s/shop",), again=("s/shop/agile",))
 WEB = "s/shop/agile/web/Deployment.apps/web/web"
 
 
@@ -93,7 +94,7 @@ def test_surprise_names_unit_and_both_actions() -> None:
 
 def test_saved_plan_is_fresh_as_long_as_nothing_moves() -> None:
     web = unit(WEB, {"object": {"a": 2}})
-    made = plan_of([web], {WEB: Absent()}, Scope(sites=frozenset({"s"}), modes=frozenset(Mode), targets=("s/shop",)))
+    made = plan_of([web], {WEB: Absent()}, LIMITED)
     stored = json.loads(json.dumps(saved.save(made)))
     saved.check_fresh(stored, made)
     assert saved.scope(stored) == made.scope

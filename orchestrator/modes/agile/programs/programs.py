@@ -258,7 +258,8 @@ class Programs:
         begun = self._begin(unit.address, kept, target, report)
         salt = kept.stamp.salt if kept and kept.stamp.salt else secrets.token_hex(16)
         stamp = unit.stamp(self._site.estate_id, salt)
-        ended = self._run("up", target, begun, report)
+        as_applied = kept is not None and kept.stamp.digest == stamp.digest  # asked again: what is there may differ
+        ended = self._run("up", target, begun, report, refresh=as_applied)
         state = target.room(self._site.scratch).result(begun.checkpoint.serial + 1)
         outputs = state.outputs(self._site.passphrase())
         wrong = list(exports.problems(outputs, _declared(unit)))
@@ -310,14 +311,14 @@ class Programs:
             target.room(self._site.scratch).taken_over(checkpoint.serial)
         return begun
 
-    def _run(self, command: str, target: Target, begun: Kept, report: Report) -> Ended:
+    def _run(self, command: str, target: Target, begun: Kept, report: Report, *, refresh: bool = False) -> Ended:
         """Run it; the state that it leaves is kept, however it ends."""
 
         def told(line: str) -> None:
             if text := _progress(line):
                 report(Progress(target.address, self._site.scrub(text)))
 
-        refresh = not begun.confirmed
+        refresh = refresh or not begun.confirmed
         try:
             return self._engine().change(command, target, begun.checkpoint, refresh=refresh, told=told)
         except RunFailed:
