@@ -154,6 +154,17 @@ def test_a_client_without_the_certificate_that_is_asked_for_is_held(
         assert "client certificate" in told or "reset" in told or "Broken pipe" in told
 
 
+def test_a_server_that_ends_tls_as_our_certificate_has_expired_is_told_so(
+    ca: Authority, tmp_path: Path, seen: Callable[..., Observation]
+) -> None:
+    client = ca.pair("client", until=-DAY)
+    with serving(ca.pair("server"), NOTHING, clients=ca.path) as server:
+        files = {"client-certificate": str(client.certificate), "client-key": str(client.key)}
+        told = why(seen(server.kubeconfig(tmp_path / "k", ca.path, **files)))
+        assert told.startswith("the client certificate has expired (")
+        assert told.endswith(f"UTC); put a new one into {tmp_path / 'k'}")
+
+
 def test_credentials_that_have_run_out_are_held(
     ca: Authority, tmp_path: Path, seen: Callable[..., Observation]
 ) -> None:

@@ -200,7 +200,8 @@ class Api:
         except DriverError as error:
             raise UnreachedError(f"Kubernetes API {self.server}: {error.message}") from None
         except (HTTPError, OSError) as error:
-            raise UnreachedError(f"Kubernetes API {self.server}: {_why(error)}") from None
+            why = self._connection.expired() if _is_about_us(error) else ""
+            raise UnreachedError(f"Kubernetes API {self.server}: {why or _why(error)}") from None
 
     def _answer(self, response: Any) -> Any:
         try:
@@ -210,7 +211,8 @@ class Api:
         if response.status < 300:
             return answer
         if response.status == 401:
-            raise UnreachedError(f"Kubernetes API {self.server}: our credentials are refused (401 Unauthorized)")
+            why = self._connection.expired() or "our credentials are refused"
+            raise UnreachedError(f"Kubernetes API {self.server}: {why} (401 Unauthorized)")
         known = answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
         if response.status in BUSY and (wait := response.headers.get("Retry-After", "")).isdigit():
             said = str(known.get("message", "")).rstrip()
@@ -236,14 +238,30 @@ def _lines(response: Any) -> Iterator[dict[str, Any]]:
                 yield orjson.loads(line)
 
 
-def _why(error: BaseException) -> str:
-    """The root of a connection error, in a person's words; the same text for the same trouble."""
+def _is_about_us(error: BaseException) -> bool:
+    """Whether a server that asks for a certificate in TLS has ended it: it may be ours that it does not like."""
+    found = _inside(error)
+    ended = any(isinstance(inner, ssl.SSLError | ConnectionResetError | BrokenPipeError) for inner in found)
+    return ended and not any(isinstance(inner, ssl.SSLCertVerificationError) for inner in found)
+
+
+def _inside(error: BaseException) -> list[Any]:
+    """The root of a connection error, and what it was made from."""
     from urllib3 import exceptions
 
     root: BaseException = error
     while isinstance(root, exceptions.MaxRetryError) and root.reason:
         root = root.reason
-    for inner in (root, root.__cause__, root.__context__, *root.args):
+    return [root, root.__cause__, root.__context__, *root.args]
+
+
+def _why(error: BaseException) -> str:
+    """The root of a connection error, in a person's words; the same text for the same trouble."""
+    from urllib3 import exceptions
+
+    found = _inside(error)
+    root = found[0]
+    for inner in found:
         if isinstance(inner, ssl.SSLCertVerificationError):
             return (
                 f"its certificate is not trusted ({inner.verify_message}); check the kubeconfig's certificate-authority"

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.errors import DriverError
+from orchestrator.modes.agile import expiry
 from orchestrator.modes.agile.kubeconfig import Access, Credential
 
 CONNECTIONS = 16
@@ -90,6 +91,20 @@ class Connection:
             redirect=False,
             preload_content=not stream,
         )
+
+    def expired(self) -> str:
+        """What of that which we authenticate with has expired, and what to do; empty where that cannot be told."""
+        access, now = self._access, time.time()
+        known = self._credential or Credential()
+        try:
+            token = known.token if access.login else access.token()
+        except DriverError:
+            token = ""
+        certificate = known.certificate or access.certificate
+        why = expiry.told("the token", expiry.of_token(token), now)
+        if not why and certificate:
+            why = expiry.told("the client certificate", expiry.of_certificate(certificate), now)
+        return f"{why}; {access.renew}" if why else ""
 
     def close(self) -> None:
         """End the connections and remove the certificates."""

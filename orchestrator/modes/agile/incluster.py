@@ -34,4 +34,5 @@ def access(environment: Mapping[str, str] = os.environ, folder: Path = FOLDER) -
         server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
         ca=read("ca.crt"),
         token=lambda: read("token").decode().strip(),  # read each time: the kubelet renews it
+        renew="the kubelet renews it: does the pod still mount it?",
     )

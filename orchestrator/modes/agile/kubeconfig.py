@@ -33,7 +33,7 @@ class Access:
     """How to reach one API server as one user.
 
     `ca`, `certificate` and `key` are PEM; `token` gives the current one, empty for none; `login` is asked once for
-    what a program gives, where one is configured.
+    what a program gives, where one is configured. `renew` says what to do where one of them has run out.
     """
 
     server: str
@@ -46,6 +46,7 @@ class Access:
     verify: bool = True
     server_name: str | None = None
     proxy: str | None = None
+    renew: str = ""
 
 
 def read(path: Path, context: str | None, allowed_exec: Sequence[str]) -> Access:
@@ -116,7 +117,16 @@ def _access(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any], all
         verify=not cluster.get("insecure-skip-tls-verify", False),
         server_name=cluster.get("tls-server-name"),
         proxy=cluster.get("proxy-url"),
+        renew=_renewing(path, user),
     )
+
+
+def _renewing(path: Path, user: Mapping[str, Any]) -> str:
+    if isinstance(user.get("exec"), Mapping):
+        return f"log in again: `{user['exec'].get('command')}` gives it"
+    if not user.get("token") and user.get("tokenFile"):
+        return f"whatever writes {user['tokenFile']} has to renew it"
+    return f"put a new one into {path}"
 
 
 def _pem(path: Path, entry: Mapping[str, Any], name: str) -> bytes | None:
