@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
 
 from orchestrator.errors import StateError
 from orchestrator.model.address import Mode, WorkloadKey
@@ -15,6 +15,12 @@ from orchestrator.state import schema
 
 MOST_KEPT = 10  # different revisions of each workload at each site
 
+_WORKLOAD = ("site", "placement", "mode", "workload")
+_GOODS = schema.goods.c
+_OF_IT = and_(*(_GOODS[name] == bindparam(f"its_{name}") for name in _WORKLOAD))
+_LAST = select(_GOODS.revision).where(_OF_IT).group_by(_GOODS.revision).order_by(func.max(_GOODS.good).desc())
+# where a workload was left as revisions wanted it that are older than its last few different ones
+_FORGET_OLD = delete(schema.goods).where(_OF_IT, _GOODS.revision.not_in(_LAST.limit(MOST_KEPT)))
 _PUT_CONTENT, _PUT_PIN = schema.put(schema.contents), schema.put(schema.pins)
 _IN_HISTORY = "take it from the history of the estate's own folder"
 
@@ -26,30 +32,10 @@ def keep(connection: Connection, run: int, revision: Revision, workloads: Iterab
         for digest, content in revision.contents.items():
             connection.execute(_PUT_CONTENT, {"digest": digest, "content": content})
         connection.execute(insert(schema.revisions), {"digest": revision.digest, "data": dict(revision.data)})
-    for key in workloads:
-        row = {"site": key.site, "placement": key.placement, "mode": str(key.mode), "workload": key.workload}
-        connection.execute(insert(schema.goods), {"run": run, "revision": revision.digest, **row})
-        _forget_old(connection, key)
+    if rows := [{name: str(getattr(key, name)) for name in _WORKLOAD} for key in workloads]:
+        connection.execute(insert(schema.goods), [{"run": run, "revision": revision.digest, **row} for row in rows])
+        connection.execute(_FORGET_OLD, [{f"its_{name}": value for name, value in row.items()} for row in rows])
     return _drop_unused(connection)
-
-
-def _forget_old(connection: Connection, key: WorkloadKey) -> None:
-    """Forget where a workload was left as revisions wanted it that are older than its last few different ones."""
-    table = schema.goods
-    of_it = (
-        (table.c.site == key.site)
-        & (table.c.placement == key.placement)
-        & (table.c.mode == str(key.mode))
-        & (table.c.workload == key.workload)
-    )
-    last = (
-        select(table.c.revision)
-        .where(of_it)
-        .group_by(table.c.revision)
-        .order_by(func.max(table.c.good).desc())
-        .limit(MOST_KEPT)
-    )
-    connection.execute(delete(table).where(of_it, table.c.revision.not_in(last)))
 
 
 def _drop_unused(connection: Connection) -> list[str]:
