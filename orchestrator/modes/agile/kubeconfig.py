@@ -46,7 +46,7 @@ class Access:
     verify: bool = True
     server_name: str | None = None
     proxy: str | None = None
-    renew: str = ""
+    renew: str = field(default="", repr=False)
 
 
 def read(path: Path, context: str | None, allowed_exec: Sequence[str]) -> Access:
