@@ -73,6 +73,8 @@ def _run(command: list[str | Path], remote: RemoteChart, folder: Path, environme
     if remote.login and remote.login.password:
         text = text.replace(remote.login.password, MASK)
     hint = "what was fetched before stays usable; is the version there, and a `login` needed?"
+    if "x509: " in text:
+        hint = "name a folder with the certificate of its authority in SSL_CERT_DIR"
     raise RenderFailedError(f"{_shown(remote)} cannot be fetched: {text[:400]}", hint)
 
 

@@ -11,7 +11,8 @@ from orchestrator.model.rendering import RenderFailedError
 
 TIMEOUT = 180.0  # seconds
 MAX_OUTPUT = 64 * 1024 * 1024
-_NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+_AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _LOGINS = ("HOME", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "HELM_REGISTRY_CONFIG", "HELM_REPOSITORY_CONFIG")
 
 
@@ -48,7 +49,7 @@ def offline(folder: Path) -> dict[str, str]:
 
 
 def online(folder: Path) -> dict[str, str]:
-    """The environment for fetching: the user's proxies and logins, nothing else of theirs."""
-    kept = {name: os.environ[name] for name in (*_NETWORK, *_LOGINS) if name in os.environ}
+    """The environment for fetching: the user's proxies, authorities and logins, nothing else of theirs."""
+    kept = {name: os.environ[name] for name in (*_PROXIES, *_AUTHORITIES, *_LOGINS) if name in os.environ}
     own = {"HELM_CACHE_HOME": str(folder / "cache"), "HELM_PLUGINS": str(folder), "TMPDIR": str(folder)}
     return {"PATH": os.environ.get("PATH", os.defpath), **kept, **own}

@@ -17,12 +17,11 @@ from typing import Any
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.agile.servers import DAY, Authority
 from tests.e2e.conftest import Estate
+from tests.tokens import signed
 
 pytestmark = pytest.mark.lab
 
@@ -55,10 +54,6 @@ SLOW = "blueprints/shop/agile/slow.yaml"
 LATE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}}
 
 
-def encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
 class Account:
     """A service account that may do everything; its tokens, signed with the lab's own key."""
 
@@ -86,10 +81,7 @@ class Account:
             "nbf": now - 7200,
             "kubernetes.io": account,
         }
-        head = {"alg": "ES256", "kid": self.kid}
-        text = ".".join(encoded(json.dumps(part).encode()) for part in (head, claims))
-        r, s = utils.decode_dss_signature(self.key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
-        return f"{text}.{encoded(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+        return signed(self.key, {"kid": self.kid}, claims)
 
 
 def kubeconfig(estate: Estate, user: dict[str, Any], server: str = "") -> None:

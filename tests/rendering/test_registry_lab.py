@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
-import socket
-import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from orchestrator.model.change import Known
 from orchestrator.rendering import ProgramRenderer
+from tests.agile.servers import Authority
 from tests.desired.estates import PLACEMENT, Made, Make
-from tests.goprograms import built
+from tests.rendering.registries import BASIC, WORD, pushed, registry, repository, tokens
 
 pytestmark = pytest.mark.lab
 
-NAME, WORD = "robot", "canary-registry-7c41e0"
-HASHED = "$2b$04$FRG/wxQFjK3OJDY.99ef8eBft0FkOQMHQEwmnJz5BWGJZtFweWHHW"
 PLACED = PLACEMENT.replace("values: {}", "values: {password: {secretRef: {env: PASSWORD}}}")
 SPEC = """
 parameters:
@@ -38,109 +27,7 @@ agile:
       CHART
       login: {username: robot, password: "${parameters.password}"}
 """
-CHART = {
-    "Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",
-    "templates/web.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n",
-}
 Renderers = Callable[[], ProgramRenderer]
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory, programs: dict[str, Path]) -> Path:
-    """The chart as a .tgz."""
-    folder = tmp_path_factory.mktemp("chart")
-    for name, content in CHART.items():
-        path = folder / "web" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    subprocess.run([programs["helm"], "package", folder / "web", "-d", folder], check=True, capture_output=True)
-    return folder / "web-1.0.0.tgz"
-
-
-@contextmanager
-def registry(folder: Path) -> Iterator[str]:
-    """The reference implementation of a registry, in memory, that wants a login -> its address."""
-    program = built("registry", Path(__file__).parent / "registry")
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    (folder / "htpasswd").write_text(f"{NAME}:{HASHED}\n")
-    config = {
-        "version": 0.1,
-        "storage": {"inmemory": {}},
-        "http": {"addr": address, "secret": "x"},
-        "auth": {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}},
-    }
-    with (folder / "registry.log").open("wb") as log:
-        server = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=log, stderr=log)
-        try:
-            assert server.stdin is not None
-            server.stdin.write(json.dumps(config).encode())
-            server.stdin.close()
-            _until_it_answers(address)
-            yield address
-        finally:
-            server.kill()
-            server.wait()
-
-
-def _until_it_answers(address: str) -> None:
-    host, _, port = address.partition(":")
-    for _ in range(300):
-        with closing(socket.socket()) as trying:
-            if trying.connect_ex((host, int(port))) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError("the registry does not answer")
-
-
-def pushed(helm: Path, archive: Path, address: str, folder: Path) -> str:
-    """The digest of the chart's manifest, once it is there."""
-    logins = folder / "logins.json"
-    pair = base64.b64encode(f"{NAME}:{WORD}".encode()).decode()
-    logins.write_text(json.dumps({"auths": {address: {"auth": pair}}}))
-    command = [helm, "push", archive, f"oci://{address}/charts", "--plain-http", "--registry-config", logins]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return next(line.split()[1] for line in (done.stdout + done.stderr).splitlines() if line.startswith("Digest:"))
-
-
-class _Guarded(SimpleHTTPRequestHandler):
-    """Files, for who has the login."""
-
-    def do_GET(self) -> None:
-        wanted = "Basic " + base64.b64encode(f"{NAME}:{WORD}".encode()).decode()
-        if self.headers.get("Authorization") == wanted:
-            super().do_GET()
-        else:
-            self.send_error(401)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextmanager
-def repository(helm: Path, archive: Path) -> Iterator[str]:
-    """A chart repository that wants a login -> its URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Guarded, directory=str(archive.parent)))
-    url = f"http://127.0.0.1:{server.server_port}"
-    subprocess.run([helm, "repo", "index", archive.parent, "--url", url], check=True, capture_output=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield url
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def spied(programs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where every command line and environment of helm is written down."""
-    seen, spy = tmp_path / "seen", tmp_path / "helm"
-    spy.write_text(f'#!/bin/sh\n{{ echo "$@"; /usr/bin/env; }} >> {seen}\nexec {programs["helm"]} "$@"\n')
-    spy.chmod(0o755)
-    monkeypatch.setitem(programs, "helm", spy)
-    return seen
 
 
 def wrong(made: Made, password: str = WORD) -> str:
@@ -188,5 +75,81 @@ def test_a_chart_of_a_repository_is_fetched_with_a_login(
         made.render = renderers()
         assert "401" in wrong(made, "wrong-word")
         (unit,) = made.resolve(Known(), PASSWORD=WORD).units
+        assert unit.identity == "ConfigMap/shop/web"
+    assert WORD not in spied.read_text()
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """A private one, which this computer trusts beside all others."""
+    (tmp_path / "authorities").mkdir()
+    made = Authority(tmp_path / "authorities")
+    monkeypatch.setenv("SSL_CERT_DIR", str(made.folder))
+    return made
+
+
+OTHER = "127.0.0.2"  # a registry at 127.0.0.1 is spoken to without TLS
+
+
+def test_a_registry_with_tokens_and_a_private_authority(
+    make: Make,
+    renderers: Renderers,
+    programs: dict[str, Path],
+    archive: Path,
+    tmp_path: Path,
+    spied: Path,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The login is for the server of tokens that the registry names; the token is what the registry is asked with."""
+
+    def placed(digest: str) -> Made:
+        chart = f"chart: oci://{address}/charts/web\n      version: 1.0.0\n      digest: {digest}"
+        made = make(SPEC.replace("CHART", chart), placement=PLACED)
+        made.render = renderers()
+        return made
+
+    tls = authority.pair("registry", host=OTHER)
+    with tokens(tmp_path, OTHER, tls) as (auth, given), registry(tmp_path, host=OTHER, tls=tls, auth=auth) as address:
+        digest = pushed(programs["helm"], archive, address, tmp_path, "--ca-file", str(authority.path))
+        seen_before, before = spied.read_text(), len(given)
+        assert "401" in wrong(placed(digest), "wrong-word")
+        with monkeypatch.context() as without:
+            without.delenv("SSL_CERT_DIR")
+            said = wrong(placed(digest))
+            assert "certificate signed by unknown authority" in said
+            assert "SSL_CERT_DIR" in said
+        assert len(given) == before
+        (unit,) = placed(digest).resolve(Known(), PASSWORD=WORD).units
+        assert unit.identity == "ConfigMap/shop/web"
+        assert len(given) > before
+    kept = [path for folder in ("renderings", "charts") for path in (tmp_path / folder).iterdir()]
+    left = spied.read_text().removeprefix(seen_before).encode() + b"".join(path.read_bytes() for path in kept)
+    assert not [word for word in (WORD, BASIC.split()[1], *given) if word.encode() in left]
+
+
+def test_a_repository_with_a_private_authority(
+    make: Make,
+    renderers: Renderers,
+    programs: dict[str, Path],
+    archive: Path,
+    spied: Path,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+
+    def placed() -> Made:
+        chart = f"chart: web\n      repository: {url}\n      version: 1.0.0\n      digest: sha256:{digest}"
+        made = make(SPEC.replace("CHART", chart), placement=PLACED)
+        made.render = renderers()
+        return made
+
+    with repository(programs["helm"], archive, authority.pair("repository")) as url:
+        assert "401" in wrong(placed(), "wrong-word")
+        with monkeypatch.context() as without:
+            without.delenv("SSL_CERT_DIR")
+            assert "certificate signed by unknown authority" in wrong(placed())
+        (unit,) = placed().resolve(Known(), PASSWORD=WORD).units
         assert unit.identity == "ConfigMap/shop/web"
     assert WORD not in spied.read_text()
