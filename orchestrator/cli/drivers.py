@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator import desired
 from orchestrator.cli.machine_providers import machine_provider
 from orchestrator.cli.secrets import read_secret
+from orchestrator.cli.vaults import Vaults
 from orchestrator.documents.loaded import Loaded
 from orchestrator.documents.models import Cluster, SecretRef, Site, SiteAgile
 from orchestrator.documents.written import Written
+from orchestrator.errors import DocumentsError, DriverError
 from orchestrator.model.address import Mode
 from orchestrator.model.values import Secret
 from orchestrator.modes.driver import Driver
 from orchestrator.state import Store
 
+if TYPE_CHECKING:
+    from orchestrator.modes.stable.reaching import Reach as Worker
+
 NO_LAB = "the lab is not running: orchestrator lab up"
+
+
+Hosts = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Of static inventories: site -> host -> {"address", "groups"}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,7 @@ class Reach:
     """A driver for each site and mode, and the hosts of static inventories."""
 
     drivers: Mapping[tuple[str, Mode], Driver]
-    hosts: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    hosts: Hosts
 
 
 End = Callable[[str, Mode, Driver], None]
@@ -51,6 +60,7 @@ class Maker:
     stack: ExitStack
     store: Store
     secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
+    vaults: Vaults = field(default_factory=Vaults)
     refresh: bool = False
     end: End = close
 
@@ -71,7 +81,7 @@ def drivers_for(maker: Maker, sites: Iterable[str]) -> Reach:
     """Drivers for these sites; they end with the maker's stack."""
     names = sorted(sites)
     declared = maker.loaded.sites
-    hosts: Mapping[str, Mapping[str, Mapping[str, Any]]] = {}
+    hosts: Hosts = {}
     drivers: dict[tuple[str, Mode], Driver] = {}
     if stable := [name for name in names if declared[name].model.spec.stable]:
         drivers, hosts = _stable(maker, stable)
@@ -83,59 +93,66 @@ def drivers_for(maker: Maker, sites: Iterable[str]) -> Reach:
     return Reach(drivers, hosts)
 
 
-def vault_refs(loaded: Loaded, sites: Iterable[str]) -> dict[str, dict[str, SecretRef]]:
-    """The passwords of these sites' Ansible Vaults, by reference: site -> vault id ("" for all) -> reference."""
-    stable = {name: loaded.sites[name].model.spec.stable for name in sites}
-    given = {name: found.vault for name, found in stable.items() if found is not None and found.vault is not None}
-    return {name: {"": vault} if isinstance(vault, SecretRef) else vault for name, vault in given.items()}
-
-
 def inventories(loaded: Loaded, sites: Iterable[str]) -> dict[str, Path]:
     """The inventory of each of these sites that has one."""
     return {name: path for name in sites if (path := _inventory(loaded, loaded.sites[name]))}
 
 
-def _stable(
-    maker: Maker, names: Iterable[str]
-) -> tuple[dict[tuple[str, Mode], Driver], Mapping[str, Mapping[str, Mapping[str, Any]]]]:
+def _stable(maker: Maker, names: Sequence[str]) -> tuple[dict[tuple[str, Mode], Driver], Hosts]:
     """The drivers of sites with machines, and the hosts of those that have an inventory; one worker asks all hosts."""
-    from orchestrator.modes.stable import inventory
-    from orchestrator.modes.stable.driver import StableDriver
     from orchestrator.modes.stable.reaching import Reach as Worker
-    from orchestrator.modes.stable.site import StableSite
 
-    loaded = maker.loaded
-    worker = Worker(loaded.root, maker.scrub)
+    worker = Worker(maker.loaded.root, maker.scrub)
     maker.stack.callback(worker.close)
     worker.start()
+    drivers = {(name, Mode.STABLE): _stable_driver(maker, name, worker) for name in names}
+    return drivers, _hosts(maker, names, worker)
+
+
+def _stable_driver(maker: Maker, name: str, worker: Worker) -> Driver:
+    from orchestrator.modes.stable.driver import StableDriver
+    from orchestrator.modes.stable.site import StableSite
+    from orchestrator.modes.unreachable import UnreachableDriver
+
+    if lacking := maker.vaults.lacking.get(name):
+        return UnreachableDriver(f"{lacking.message}; {lacking.hint} ({lacking.source.file}:{lacking.source.line})")
+    loaded = maker.loaded
+    stable = loaded.sites[name].model.spec.stable
+    assert stable is not None
+    provider, settings = machine_provider(loaded.root, stable.provider, stable.settings)
     estate_id, estate_name = maker.estate
-    paths = inventories(loaded, names)
-    vaults = {
-        name: {label: str(maker.secrets[ref].reveal()) for label, ref in refs.items()}
-        for name, refs in vault_refs(loaded, names).items()
-    }
-    drivers: dict[tuple[str, Mode], Driver] = {}
-    for name in names:
-        stable = loaded.sites[name].model.spec.stable
-        assert stable is not None
-        provider, settings = machine_provider(loaded.root, stable.provider, stable.settings)
-        site = StableSite(
-            site=name,
-            estate_id=estate_id,
-            estate_name=estate_name,
-            root=loaded.root,
-            scratch=maker.folder(name, Mode.STABLE),
-            provider=provider,
-            scrub=maker.scrub,
-            inventory=paths.get(name),
-            vaults=vaults.get(name, {}),
-            folders=blueprint_folders(loaded),
-            settings={key: desired.with_secrets(value, maker.secrets) for key, value in settings.items()},
-            refresh=maker.refresh,
-            say=lambda line: click.echo(line, err=True),
-        )
-        drivers[name, Mode.STABLE] = StableDriver(site, worker)
-    return drivers, inventory.read(worker, paths, vaults)
+    site = StableSite(
+        site=name,
+        estate_id=estate_id,
+        estate_name=estate_name,
+        root=loaded.root,
+        scratch=maker.folder(name, Mode.STABLE),
+        provider=provider,
+        scrub=maker.scrub,
+        inventory=_inventory(loaded, loaded.sites[name]),
+        vaults=maker.vaults.of(name),
+        folders=blueprint_folders(loaded),
+        settings={key: desired.with_secrets(value, maker.secrets) for key, value in settings.items()},
+        refresh=maker.refresh,
+        say=lambda line: click.echo(line, err=True),
+    )
+    return StableDriver(site, worker)
+
+
+def _hosts(maker: Maker, names: Sequence[str], worker: Worker) -> Hosts:
+    """The hosts of these sites' inventories. Where a password is lacking, it must be readable without: else that is
+    what is told (DocumentsError), as without its hosts nobody can say what a site has."""
+    from orchestrator.modes.stable import inventory
+
+    paths, lacking = inventories(maker.loaded, names), maker.vaults.lacking
+    whole = {name: path for name, path in paths.items() if name not in lacking}
+    found = inventory.read(worker, whole, {name: maker.vaults.of(name) for name in whole})
+    for name in paths.keys() & lacking.keys():
+        try:
+            found |= inventory.read(worker, {name: paths[name]})
+        except DriverError:
+            raise DocumentsError([lacking[name]]) from None
+    return found
 
 
 def blueprint_folders(loaded: Loaded) -> dict[str, Path]:

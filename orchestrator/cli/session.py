@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import desired, documents, planning
-from orchestrator.cli.drivers import End, Maker, blueprint_folders, close, drivers_for, vault_refs
+from orchestrator.cli.drivers import End, Maker, blueprint_folders, close, drivers_for
 from orchestrator.cli.pinning import last_good, pinned, with_pins
 from orchestrator.cli.places import remember_places
 from orchestrator.cli.rendering import renderer
 from orchestrator.cli.secrets import read_secrets, scrubber
+from orchestrator.cli.vaults import read_vaults
 from orchestrator.desired import Desired, selectors
 from orchestrator.documents.loaded import Loaded
 from orchestrator.documents.selecting import picks
@@ -179,16 +180,10 @@ def session(
         remember_places(loaded, store)
         loaded = amend(loaded, store)
         scope = scope_of(loaded, limits)
-        vaults = vault_refs(loaded, reached(loaded, scope))
-        asked = {
-            ref: loaded.sites[name].at.of("spec", "stable", "vault", *filter(None, [label]))
-            for name, refs in vaults.items()
-            for label, ref in refs.items()
-        }
-        secrets = read_secrets(asked | desired.secret_refs(loaded), loaded.root)
-        maker = Maker(
-            loaded, state_folder(loaded.root), scrubber(secrets.values()), stack, store, secrets, refresh, end
-        )
+        secrets = read_secrets(desired.secret_refs(loaded), loaded.root)
+        vaults = read_vaults(loaded, sorted(reached(loaded, scope)))
+        scrub = scrubber([*secrets.values(), *vaults.secrets])
+        maker = Maker(loaded, state_folder(loaded.root), scrub, stack, store, secrets, vaults, refresh, end)
         reach = drivers_for(maker, reached(loaded, scope))
         world = World(
             loaded=loaded,

@@ -94,6 +94,14 @@ def _rollout(plan: Plan, address: Address) -> Rollout | None:
     return rollout if rollout is not None and rollout.snapshot else None
 
 
+def _not_started(plan: Plan, failed: Outcome) -> str:
+    """What is said of a machine that could not be kept, and is left as it is."""
+    rollout = _rollout(plan, failed.address)
+    where = f" ({rollout.source})" if rollout is not None else ""
+    hint = f"apply again once one can be taken, or leave `snapshot` out{where}"
+    return f"not started, as its snapshot failed: {failed.message}; {hint}"
+
+
 def _member(plan: Plan, machine: Address) -> Change | None:
     """A change (of whatever action) of a unit on a machine, by which its driver knows it."""
     mine = [c for c in plan.changes if machine_of(c.address) == machine and c.unit is not None]
@@ -137,11 +145,7 @@ class Snapshots:
         wanted = {machine_of(c.address) for c in changes if self._is_kept_before(now, c)}
         failed = self._all(now, sorted(wanted), TAKE)
         return {
-            c.address: replace(
-                failed[machine],
-                address=c.address,
-                message=f"not started, as its snapshot failed: {failed[machine].message}",
-            )
+            c.address: replace(failed[machine], address=c.address, message=_not_started(now, failed[machine]))
             for c in changes
             if (machine := machine_of(c.address)) in failed
         }

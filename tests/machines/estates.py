@@ -42,11 +42,11 @@ def write_placement(estate: Estate, change: Mapping[str, Any] | None = None) -> 
     (estate.root / "placement.yaml").write_text(json.dumps(placement))
 
 
-def write_site(estate: Estate, stable: Mapping[str, Any]) -> None:
-    """The site `here`."""
+def write_site(estate: Estate, stable: Mapping[str, Any], name: str = "here") -> None:
+    """A site, `here` if not said otherwise."""
     spec = {"stable": dict(stable)}
-    site = {"apiVersion": "orchestrator/v1alpha1", "kind": "Site", "metadata": {"name": "here"}, "spec": spec}
-    (estate.root / "site.yaml").write_text(json.dumps(site))
+    site = {"apiVersion": "orchestrator/v1alpha1", "kind": "Site", "metadata": {"name": name}, "spec": spec}
+    (estate.root / f"{'site' if name == 'here' else name}.yaml").write_text(json.dumps(site))
 
 
 def write_hosts(estate: Estate, groups: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:

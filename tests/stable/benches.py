@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,11 @@ from orchestrator.model.unit import Unit
 from orchestrator.modes.stable.driver import StableDriver
 from orchestrator.modes.stable.reaching import Reach
 from orchestrator.modes.stable.site import StableSite
-from tests.goprograms import built
+from tests.stable.vcenter import Vcenter
 
 ESTATE_ID = "11111111-2222-3333-4444-555555555555"
 HERE = Path(__file__).parent
+OUR_SNAPSHOTS = [{"Name": "tag-key", "Values": ["orchestrator.dev/snapshot"]}]
 
 
 @dataclass
@@ -181,6 +182,18 @@ class SimulatedBench(Bench):
             own.rename(self.root / f"{own.name}.{time.monotonic_ns()}")
             self.silence(own.name)
 
+    def refusing_snapshots(self, name: str) -> AbstractContextManager[str]:
+        """Until the block ends the provider takes no snapshot of that machine -> what it says of it."""
+        raise NotImplementedError
+
+    def snapshots(self) -> dict[str, list[str]]:
+        """The names of all snapshots that are there, by machine."""
+        raise NotImplementedError
+
+    def cpus(self, name: str) -> int:
+        """How many processors a machine has."""
+        raise NotImplementedError
+
     def silence(self, name: str) -> None:
         self.folder.mkdir(exist_ok=True)
         (self.folder / f"{name}.down").touch()
@@ -205,6 +218,23 @@ class Ec2Bench(SimulatedBench):
             [provider_python("ec2"), "-c", code], input=json.dumps(asked), text=True, capture_output=True, check=True
         )
         return json.loads(done.stdout)
+
+    @contextmanager
+    def refusing_snapshots(self, name: str) -> Iterator[str]:
+        (self.signs / "no-snapshots").write_text(name)
+        yield "The maximum per account snapshot limit has been reached"
+        (self.signs / "no-snapshots").unlink()
+
+    def snapshots(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for one in self.call("describe_snapshots", Filters=OUR_SNAPSHOTS)["Snapshots"]:
+            name, _, snapshot = one["Description"].split()
+            found.setdefault(name, []).append(snapshot)
+        return found
+
+    def cpus(self, name: str) -> int:
+        (one,) = self.named(name)
+        return {"t3.micro": 2, "t3.xlarge": 4}[one["InstanceType"]]
 
     def instances(self) -> list[dict[str, Any]]:
         """All instances that are not terminated."""
@@ -287,7 +317,7 @@ def _listens(port: int, server: subprocess.Popen[bytes]) -> None:
 class VsphereBench(SimulatedBench):
     """govmomi's vCenter, on loopback."""
 
-    port = 0
+    vcenter: Vcenter
 
     def call(self, code: str, **arguments: Any) -> Any:
         """Ask the server itself, with pyVmomi of the provider's own Python; `answer` is what the code leaves."""
@@ -304,7 +334,7 @@ class VsphereBench(SimulatedBench):
             "view = c.viewManager.CreateContainerView(c.rootFolder, [vim.VirtualMachine], True)\n"
             "vms = {v.name: v for v in view.view}\n"
         )
-        asked = {"port": self.port, **arguments}
+        asked = {"port": self.vcenter.own, **arguments}
         python = provider_python("vsphere")
         text = f"{begin}{code}\nprint(json.dumps(answer))\n"
         done = subprocess.run(
@@ -312,6 +342,28 @@ class VsphereBench(SimulatedBench):
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def begun(self) -> bool:
+        return self.vcenter.cloned.is_set()
+
+    def held(self) -> AbstractContextManager[None]:
+        return self.vcenter.held()
+
+    @contextmanager
+    def refusing_snapshots(self, name: str) -> Iterator[str]:
+        self.vcenter.refuses = ("CreateSnapshot_Task", self.call("answer = vms[a['name']]._moId", name=name))
+        yield "Insufficient disk space"
+        self.vcenter.refuses = ()
+
+    def snapshots(self) -> dict[str, list[str]]:
+        code = (
+            "def names(tree): return [n for t in tree for n in [t.name, *names(t.childSnapshotList)]]\n"
+            "answer = {n: names(v.snapshot.rootSnapshotList or [] if v.snapshot else []) for n, v in vms.items()}"
+        )
+        return {name: there for name, there in self.call(code).items() if there}
+
+    def cpus(self, name: str) -> int:
+        return int(self.call("answer = vms[a['name']].config.hardware.numCPU", name=name))
 
     def make_foreign(self, name: str) -> None:
         code = (
@@ -340,17 +392,3 @@ class VsphereBench(SimulatedBench):
             "        done(v.Destroy())"
         )
         self.call(code)
-
-
-@contextmanager
-def vcenter(folder: Path) -> Iterator[int]:
-    """govmomi's simulator, built once into the cache of programs -> its port."""
-    program = built("vsphere-simulator", HERE / "simulated" / "vsphere")
-    with (folder / "vsphere.log").open("wb") as log:
-        server = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-        try:
-            assert server.stdout is not None
-            yield int(server.stdout.readline().decode().rpartition(":")[2])
-        finally:
-            server.kill()
-            server.wait()

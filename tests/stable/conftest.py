@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from orchestrator.cli.machine_providers import machine_provider
+from orchestrator.lab.home import Home
+from orchestrator.lab.whole import down
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Absent, Observed, Present
@@ -25,6 +27,9 @@ from orchestrator.modes.stable.driver import StableDriver
 from orchestrator.modes.stable.reaching import Reach
 from orchestrator.modes.stable.site import StableSite
 from tests.machines.fleet import Fleet
+from tests.stable import libvirt_bench
+from tests.stable.benches import HERE, Bench
+from tests.stable.provider_benches import MAKERS
 
 ESTATE_ID = "11111111-2222-3333-4444-555555555555"
 
@@ -202,9 +207,6 @@ class Made:
 
 @pytest.fixture
 def made(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
-    from orchestrator.lab.home import Home
-    from orchestrator.lab.whole import down
-
     home = Home(tmp_path / "lab")
     monkeypatch.setenv("ORCHESTRATOR_LAB_HOME", str(home.path))
     estate.write(
@@ -239,3 +241,31 @@ def on_machines(root: Path, fleet: Fleet, *names: str) -> Estate:
     over_ssh = {"ansible_connection": "ssh", "orchestrator_state_folder": "/var/lib/orchestrator", "base": ""}
     made.write_inventory({machine.name: {**over_ssh, **machine.vars} for machine in machines})
     return made
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, Any]]:
+    """What the benches of a module share: started when first needed."""
+    running: dict[str, Any] = {}
+    yield running
+    for one in running.values():
+        one.__exit__(None, None, None)
+
+
+@pytest.fixture
+def bench(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, servers: dict[str, Any]
+) -> Iterator[Bench]:
+    """The bench of the provider that is asked for."""
+    monkeypatch.setenv("ANSIBLE_CONNECTION_PLUGINS", str(HERE / "simulated"))
+    monkeypatch.setenv("ORCHESTRATOR_LAB_HOME", str(tmp_path / "lab"))
+    if request.param == "libvirt":
+        libvirt_bench.patient(monkeypatch)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # would count more than that certificates are not checked
+        monkeypatch.delenv(name, raising=False)
+    made = MAKERS[request.param](tmp_path, servers)
+    with made.entered():
+        yield made
+        made.close()
+    if request.param == "lab":
+        down(Home(tmp_path / "lab"))

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from orchestrator.lab.home import Home
-from orchestrator.lab.whole import down
 from orchestrator.model.change import Action
 from orchestrator.model.observation import Absent, Observed, Present
 from orchestrator.model.outcome import Outcome, Result
-from tests.e2e.conftest import Estate
-from tests.machines import estates
-from tests.stable import libvirt_bench
 from tests.stable.benches import (
-    HERE,
     Bench,
     Ec2Bench,
-    LabBench,
-    SimulatedBench,
     VsphereBench,
     changes,
     go,
-    moto,
     records,
-    vcenter,
 )
 
 pytestmark = pytest.mark.lab
@@ -38,99 +24,7 @@ LONG = pytest.mark.long
 LIBVIRT = pytest.param("libvirt", marks=pytest.mark.libvirt)
 LIFE = pytest.mark.parametrize("bench", ["lab", "ec2", "vsphere", LIBVIRT], indirect=True)
 # The lab makes a machine in a moment: nothing holds it in the middle.
-# Nor can the vSphere simulator be held: on a loaded computer its machine is made before it is cut.
-CUT = pytest.mark.parametrize("bench", ["ec2", pytest.param("vsphere", marks=LONG), LIBVIRT], indirect=True)
-SIMULATED = pytest.mark.parametrize("bench", ["ec2", "vsphere"], indirect=True)
-EC2 = {
-    "region": "eu-central-1",
-    "images": {"debian-12": "ami-12c6146b"},
-    "accessKey": "AKIA0MOTO",
-    "secretKey": "moto-takes-any",
-}
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """What the simulators' benches share: started when first needed."""
-    running: dict[str, Any] = {}
-    yield running
-    for one in running.values():
-        one.__exit__(None, None, None)
-
-
-@pytest.fixture
-def bench(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, servers: dict[str, Any]
-) -> Iterator[Bench]:
-    monkeypatch.setenv("ANSIBLE_CONNECTION_PLUGINS", str(HERE / "simulated"))
-    monkeypatch.setenv("ORCHESTRATOR_LAB_HOME", str(tmp_path / "lab"))
-    if request.param == "libvirt":
-        libvirt_bench.patient(monkeypatch)
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # would count more than that certificates are not checked
-        monkeypatch.delenv(name, raising=False)
-    made = {"lab": _lab, "ec2": _ec2, "vsphere": _vsphere, "libvirt": _libvirt}[request.param](tmp_path, servers)
-    with made.entered():
-        yield made
-        made.close()
-    if request.param == "lab":
-        down(Home(tmp_path / "lab"))
-
-
-def _lab(root: Path, servers: dict[str, Any]) -> Bench:
-    return LabBench(root, "lab")
-
-
-def _ec2(root: Path, servers: dict[str, Any]) -> Bench:
-    if "ec2" not in servers:
-        servers["ec2"] = moto(root.parent)
-        Ec2Bench.url, Ec2Bench.signs = servers["ec2"].__enter__(), root.parent
-    bench = Ec2Bench(root, "ec2", resizes="restart")
-    bench.small, bench.large = {"cpu": 2, "memory": "1Gi"}, {"cpu": 4, "memory": "4Gi"}
-    bench.bad = (
-        ({"image": "debian-99"}, "the image `debian-99` is not among the site's `images`; there are debian-12"),
-        ({"cpu": 32}, "requested more vCPU capacity than your current limit of 16"),
-    )
-    bench.settings = {**EC2, "endpoint": Ec2Bench.url, "vars": bench.vars()}
-    if there := [one["InstanceId"] for one in bench.instances()]:
-        bench.call("terminate_instances", InstanceIds=there)
-    (bench.signs / "made").unlink(missing_ok=True)
-    return bench
-
-
-def _vsphere(root: Path, servers: dict[str, Any]) -> Bench:
-    if "vsphere" not in servers:
-        servers["vsphere"] = vcenter(root.parent)
-        VsphereBench.port = servers["vsphere"].__enter__()
-    bench = VsphereBench(root, "vsphere", resizes="restart")
-    bench.small = {"cpu": 2, "memory": "1Gi"}
-    bench.large = {"cpu": 4, "memory": "4Gi"}
-    bench.bad = (
-        ({"image": "debian-99"}, "the image `debian-99` is not among the site's `images`; there are debian-12"),
-    )
-    bench.settings = {
-        "hostname": "127.0.0.1",
-        "port": VsphereBench.port,
-        "username": "user",
-        "password": "pass",
-        "validateCerts": False,
-        "datacenter": "DC0",
-        "cluster": "DC0_C0",
-        "images": {"debian-12": "DC0_H0_VM0"},
-        "advancedSettings": {"SET.guest.ipAddress": "10.0.0.7"},  # the simulator's way to give a machine an address
-        "wait": 60,
-        "vars": bench.vars(),
-    }
-    bench.clear()
-    return bench
-
-
-def _libvirt(root: Path, servers: dict[str, Any]) -> Bench:
-    if why := libvirt_bench.why_not():
-        pytest.skip(why)
-    if "libvirt" not in servers:
-        servers["libvirt"] = libvirt_bench.server()
-        libvirt_bench.LibvirtBench.server = servers["libvirt"].__enter__()
-    return libvirt_bench.bench_on(libvirt_bench.LibvirtBench.server, root)
+CUT = pytest.mark.parametrize("bench", ["ec2", "vsphere", LIBVIRT], indirect=True)
 
 
 @LIFE
@@ -315,50 +209,3 @@ def test_a_machine_that_gets_no_address_is_told_and_finished_once_it_has_one(ben
     (outcome,) = go(driver, changes([unit], driver.observe([unit], []), Action.WAIT)).values()
     assert outcome.result == Result.DONE, outcome.message
     assert bench.names() == ["here-shop-db-0"]
-
-
-# What follows is tried through the CLI: the secrets of a site's settings come by reference.
-SECRET = {"secretRef": {"env": "TEST_SECRET"}}
-
-
-@pytest.fixture
-def cli(bench: Bench) -> Estate:
-    """An estate at the bench's provider."""
-    secrets = {"ec2": ("accessKey", "secretKey"), "vsphere": ("password",)}[bench.provider]
-    value = str(bench.settings[secrets[0]])
-    it = estates.of_cli(bench.root / "estate", TEST_SECRET=value, ORCHESTRATOR_FIRST_ANSWER="3")
-    settings = {**bench.settings, **dict.fromkeys(secrets, SECRET), "wait": 10}
-    estates.write_site(it, {"provider": bench.provider, "settings": settings})
-    estates.write_placement(it)
-    return it
-
-
-@LONG
-@SIMULATED
-def test_machines_that_cannot_be_had_are_told_and_the_others_are_made(bench: SimulatedBench, cli: Estate) -> None:
-    """No such image, a quota, a name that is taken, a machine that answers nobody: each for itself."""
-    good = {"image": bench.image, **bench.small}
-    wanted = {"well": good, "deaf": good, "taken": good, "image": {**good, "image": "debian-99"}}
-    if bench.provider == "ec2":
-        wanted["quota"] = {**good, "cpu": 32}
-    estates.write_blueprint(cli, {name: {"machines": spec} for name, spec in wanted.items()}, {})
-    bench.make_foreign("here-app-taken-0")
-    bench.silence("here-app-deaf-0")
-    told = cli.apply(expect=1).out
-    conflict = "there, but not ours; to take it over: orchestrator adopt here/app/stable/taken/machine/taken-0"
-    assert f"machine taken-0           {conflict}" in told, told
-    assert "the image `debian-99` is not among the site's `images`; there are debian-12" in told, told
-    assert re.search(r"machine deaf-0 +unreachable(: |, stable deaf\n +)here-app-deaf-0: no route to host", told), told
-    assert re.search(r"✓ here +machine well-0", told), told
-    if bench.provider == "ec2":
-        assert re.search(r"machine quota-0 +failed .*\n.*requested more vCPU capacity than your current limit", told), (
-            told
-        )
-        assert "no route to host; its console ends:\n    NX (Execute Disable) protection" in told, told
-    assert "orchestrator show 1 --log here/app/stable/image/machine/image-0" in told
-
-    (bench.folder / "here-app-deaf-0.down").unlink()
-    good = {name: {"machines": good} for name in wanted if name != "taken"}
-    estates.write_blueprint(cli, good, {})
-    assert "machine well-0" not in cli.apply().out, "only what is not done"
-    assert bench.names() == [f"here-app-{name}-0" for name in sorted(wanted)]

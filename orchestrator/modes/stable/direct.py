@@ -13,7 +13,7 @@ import errno
 import os
 import threading
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.modes.stable import probe_text, ssh_settings
@@ -109,7 +109,7 @@ class Direct:
         """Ask a host. Raises Lost, NotHere, TimeoutError."""
         self.start()
         assert self._loop is not None
-        work = self._within(seconds, self._run(probe))
+        work = self._within(seconds, self._run(probe, seconds))
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, Said]) -> Said:
@@ -127,9 +127,9 @@ class Direct:
         except (asyncssh.Error, ValueError) as error:
             raise NotHere(str(error)) from None
 
-    async def _run(self, probe: Probe) -> Said:
+    async def _run(self, probe: Probe, seconds: float) -> Said:
         key = (probe.settings, probe.password, probe.name)
-        if not probe.fresh and (said := await self._kept.ask(key, probe_text.request(probe.ask), MARK)):
+        if not probe.fresh and (said := await self._kept.ask(key, probe_text.request(probe.ask), MARK, seconds)):
             return Said(0, said)
         tunnel = await self._bastion(probe.settings.jump) if probe.settings.jump else None
         connection = await self._connected(probe.settings, probe.password, tunnel)
@@ -137,11 +137,13 @@ class Direct:
         try:
             if probe.become is not None and probe.become.get_option("become_pass"):
                 return await _become(connection, probe.become, probe.command, probe_text.stdin(probe.ask))
+            clock = asyncio.get_running_loop().time
+            started = clock()
             talk = Talk(connection, await connection.create_process(probe.command, encoding=None))
             said = await talk.ask(probe_text.stdin(probe.ask), MARK)
             stays = MARK in said and not probe.fresh
             if stays:
-                self._kept.put(key, talk)
+                self._kept.put(key, replace(talk, took=clock() - started))
                 return Said(0, said)
             talk.process.stdin.write_eof()
             done = await talk.process.wait()

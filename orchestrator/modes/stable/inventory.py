@@ -23,11 +23,15 @@ def read(
 
     Raises DriverError where one cannot be read.
     """
-    read_already: dict[Path, dict[str, dict[str, Any]]] = {}
+    read_already: dict[tuple[Path, frozenset[tuple[str, str]]], dict[str, dict[str, Any]]] = {}
+    found = {}
     for site, path in inventories.items():
-        if path not in read_already:
-            read_already[path] = reach.inventory(path, vaults.get(site, {}))
-    return {site: read_already[path] for site, path in inventories.items()}
+        given = vaults.get(site, {})
+        key = path, frozenset(given.items())
+        if key not in read_already:
+            read_already[key] = reach.inventory(path, given)
+        found[site] = read_already[key]
+    return found
 
 
 def exported(root: Path, path: Path, scrub: Callable[[str], str]) -> dict[str, Any]:

@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 KEPT_S = 15.0
 MOST_KEPT = 128
+SHARE = 1 / 3  # of a host's time: if a kept probe is silent for so long, a new connection still has the rest
 
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """A probe that runs on a host, and its connection."""
+    """A probe that runs on a host, and its connection; `took` is how long it has needed for an answer, in seconds."""
 
     connection: Any
     process: Any
+    took: float = 0.0
 
     async def ask(self, given: bytes, end: bytes) -> bytes:
         """What it prints until `end`; less where it ends before."""
@@ -61,22 +63,27 @@ class Kept:
         if talk := self.take(key):
             talk.drop()
 
-    async def ask(self, key: Hashable, request: bytes, end: bytes) -> bytes | None:
-        """The answer of a kept one; None where there is none, or it has none."""
+    async def ask(self, key: Hashable, request: bytes, end: bytes, seconds: float) -> bytes | None:
+        """The answer of a kept one; None where there is none, or it has none.
+
+        Of the host's `seconds` it may take a share, and twice what it has taken before where that is more.
+        """
         import asyncssh
 
         talk = self.take(key)
         if talk is None:
             return None
-        said = b""
+        said, clock = b"", asyncio.get_running_loop().time
+        started = clock()
         try:
-            with contextlib.suppress(OSError, asyncssh.Error):
-                said = await talk.ask(request, end)
+            with contextlib.suppress(OSError, asyncssh.Error):  # a TimeoutError is an OSError
+                async with asyncio.timeout(max(seconds * SHARE, 2 * talk.took)):
+                    said = await talk.ask(request, end)
         except BaseException:
             talk.drop()
             raise
         if end not in said:
             talk.drop()
             return None
-        self.put(key, talk)
+        self.put(key, replace(talk, took=max(talk.took, clock() - started)))
         return said

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models.elastic_block_store import Volume
+from moto.ec2.models.elastic_block_store import EBSBackend, Volume
 from moto.ec2.models.instances import InstanceBackend
 from moto.server import main
 
-MADE, HOLD = (Path(sys.argv[2], name) for name in ("made", "hold"))
+MADE, HOLD, NO_SNAPSHOTS = (Path(sys.argv[2], name) for name in ("made", "hold", "no-snapshots"))
 BEYOND = "m7i.8xlarge"
-made, volume = InstanceBackend.run_instances, Volume.__init__
+made, volume, kept = InstanceBackend.run_instances, Volume.__init__, EBSBackend.create_snapshot
 
 
 def refused(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -28,6 +28,14 @@ def refused(self: Any, *args: Any, **kwargs: Any) -> Any:
     return reservation
 
 
+def limited(self: Any, volume_id: str, description: str, *args: Any, **kwargs: Any) -> Any:
+    """As EC2 answers where there may be no more snapshots: here of one machine."""
+    if NO_SNAPSHOTS.exists() and description.startswith(f"{NO_SNAPSHOTS.read_text()} "):
+        why = "The maximum per account snapshot limit has been reached"
+        raise EC2ClientError("SnapshotLimitExceeded", why)
+    return kept(self, volume_id, description, *args, **kwargs)
+
+
 def whole(self: Any, *args: Any, **kwargs: Any) -> None:
     """With the fields that EC2 always gives, which moto leaves out where they are empty."""
     volume(self, *args, **kwargs)
@@ -36,5 +44,6 @@ def whole(self: Any, *args: Any, **kwargs: Any) -> None:
 
 
 InstanceBackend.run_instances = refused
+EBSBackend.create_snapshot = limited
 Volume.__init__ = whole
 main(["-H", "127.0.0.1", "-p", sys.argv[1]])

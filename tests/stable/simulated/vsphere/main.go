@@ -30,7 +30,31 @@ func (whole) PutObject(_ *simulator.Context, object mo.Reference) {
 	}
 }
 
-func (whole) UpdateObject(*simulator.Context, mo.Reference, []types.PropertyChange) {}
+// UpdateObject gives a machine its size and its settings back where it goes back to a snapshot: the simulator only
+// notes to which one.
+func (whole) UpdateObject(context *simulator.Context, object mo.Reference, changes []types.PropertyChange) {
+	machine, ok := object.(*mo.VirtualMachine)
+	if !ok || context == nil {
+		return
+	}
+	for _, change := range changes {
+		reference, ok := change.Val.(types.ManagedObjectReference)
+		if !ok || change.Name != "snapshot.currentSnapshot" {
+			continue
+		}
+		snapshot, ok := context.Map.Get(reference).(*simulator.VirtualMachineSnapshot)
+		if !ok {
+			continue
+		}
+		machine.Config.Hardware.NumCPU = snapshot.Config.Hardware.NumCPU
+		machine.Config.Hardware.MemoryMB = snapshot.Config.Hardware.MemoryMB
+		machine.Config.ExtraConfig = nil
+		for _, one := range snapshot.Config.ExtraConfig {
+			copied := *one.GetOptionValue()
+			machine.Config.ExtraConfig = append(machine.Config.ExtraConfig, &copied)
+		}
+	}
+}
 
 func (whole) RemoveObject(*simulator.Context, types.ManagedObjectReference) {}
 
