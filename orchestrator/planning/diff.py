@@ -17,6 +17,8 @@ from orchestrator.planning.wording import (
     drifted_text,
     replaced_text,
     restarted_text,
+    undeclared,
+    undeclared_text,
 )
 
 NOT_THERE_YET = "not there yet"
@@ -120,9 +122,8 @@ def _compared(base: Change, unit: Unit, seen: Present) -> Change:
     if stamp.address != unit.address:
         reasons.append(f"address moved from {stamp.address}")
     if not same_digest:
-        changed = _changed(unit, seen, stamp, base.record)
-        differences += changed
-        reasons.append(f"changed: {changed_text(unit, stamp, changed)}")
+        differences, said = _declared(unit, seen, stamp, base.record)
+        reasons += said
     if seen.pending:
         reasons.append(_pending(seen))
     if unit.address.mode == Mode.AGILE and bool(stamp.protected) != bool(unit.protected):
@@ -140,6 +141,19 @@ def _compared(base: Change, unit: Unit, seen: Present) -> Change:
         reasons.append(f"restarts the machine: {restarting}")
     only_drift = bool(drift) and same_digest and stamp.address == unit.address and not seen.pending
     return replace(base, action=action, reason="; ".join(reasons), differences=differences, drift=only_drift)
+
+
+def _declared(
+    unit: Unit, seen: Present, stamp: Stamp, record: Record | None
+) -> tuple[tuple[Difference, ...], list[str]]:
+    """What the documents changed, and in words; what a machine was given and is declared no more costs nothing."""
+    changed = _changed(unit, seen, stamp, record)
+    left = undeclared(unit, stamp, changed)
+    new = tuple(difference for difference in changed if difference not in left)
+    said = [f"changed: {changed_text(unit, stamp, new)}"] if new or not left else []
+    if left:
+        said.append(f"no longer declared: {undeclared_text(left)} (left as it is)")
+    return (*new, *(replace(difference, replace=False, restart=False) for difference in left)), said
 
 
 def _changed(unit: Unit, seen: Present, stamp: Stamp, record: Record | None) -> tuple[Difference, ...]:

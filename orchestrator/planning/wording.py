@@ -14,6 +14,7 @@ from orchestrator.model.values import MASK, Secret, Unknown, Value, has_secret, 
 _MOST_ITEMS = 4
 _LONGEST_VALUE = 60
 _NOTHING = "nothing"
+_LABELS, _DISKS = "labels", "disks"  # inputs of machines
 FOUGHT_OVER = 2  # times that a field was set back before it is said that somebody else keeps changing it
 
 
@@ -41,6 +42,23 @@ def changed_text(unit: Unit, stamp: Stamp, differences: Sequence[Difference]) ->
     return _listed([_changed_item(unit, difference, gone, added) for difference in differences]) or _nothing_visible(
         unit
     )
+
+
+def undeclared(unit: Unit, stamp: Stamp, differences: Sequence[Difference]) -> tuple[Difference, ...]:
+    """Inputs of a machine that are declared no more: what it has of them is left as it is, but for its labels."""
+    if unit.address.kind != MACHINE:
+        return ()
+    gone = {name for name in stamp.inputs if name not in unit.inputs} - {_LABELS}
+    return tuple(
+        difference
+        for difference in differences
+        if difference.path in gone or (difference.path.startswith(f"{_DISKS}.") and difference.new is None)
+    )
+
+
+def undeclared_text(differences: Sequence[Difference]) -> str:
+    """Their names."""
+    return _listed([difference.path for difference in differences])
 
 
 def _nothing_visible(unit: Unit) -> str:

@@ -384,6 +384,24 @@ class VsphereBench(SimulatedBench):
         there: list[str] = self.call("answer = sorted(n for n in vms if not n.startswith('DC0_'))")
         return there
 
+    def devices(self, name: str) -> tuple[list[int], list[str]]:
+        """The sizes of a machine's disks in GiB, and its networks, in the order of its cards."""
+        code = (
+            "devices = vms[a['name']].config.hardware.device\n"
+            "groups = {g.key: g.name for n in vms[a['name']].network for g in [n] if hasattr(n, 'key')}\n"
+            "def net(b): return groups[b.port.portgroupKey] if hasattr(b, 'port') else b.deviceName\n"
+            "answer = [[d.capacityInKB >> 20 for d in devices if isinstance(d, vim.vm.device.VirtualDisk)],"
+            " [net(d.backing) for d in devices if isinstance(d, vim.vm.device.VirtualEthernetCard)]]"
+        )
+        sizes, networks = self.call(code, name=name)
+        return sizes, networks
+
+    def settings_of(self, name: str) -> dict[str, str]:
+        """A machine's advanced settings."""
+        code = "answer = {o.key: o.value for o in vms[a['name']].config.extraConfig if o.value}"
+        there: dict[str, str] = self.call(code, name=name)
+        return there
+
     def clear(self) -> None:
         """Remove all machines."""
         code = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -209,3 +210,28 @@ def test_a_machine_that_gets_no_address_is_told_and_finished_once_it_has_one(ben
     (outcome,) = go(driver, changes([unit], driver.observe([unit], []), Action.WAIT)).values()
     assert outcome.result == Result.DONE, outcome.message
     assert bench.names() == ["here-shop-db-0"]
+
+
+@LONG
+@pytest.mark.parametrize("bench", ["vsphere"], indirect=True)
+def test_a_virtual_machines_disk_and_networks_are_those_that_are_declared(bench: VsphereBench) -> None:
+    bench.settings = {**bench.settings, "networks": {"front": "DC0_DVPG0", "storage": "VM Network"}}
+
+    def done(action: Action, **inputs: Any) -> Outcome:
+        unit, driver = bench.machine("db-0", **inputs), bench.driver(refresh=True)
+        (outcome,) = go(driver, changes([unit], driver.observe([unit], []), action)).values()
+        return outcome
+
+    first = done(Action.CREATE, disk="12Gi", networks=["front"], labels={"tier": "gold"})
+    assert first.result == Result.DONE, first.message
+    assert bench.devices("here-shop-db-0") == ([12], ["DC0_DVPG0"])
+    larger = {"disk": "20Gi", "networks": ["front", "storage"]}
+    assert done(Action.UPDATE, **larger).result == Result.DONE
+    assert bench.devices("here-shop-db-0") == ([20], ["DC0_DVPG0", "VM Network"])
+    assert done(Action.UPDATE).result == Result.DONE
+    assert bench.devices("here-shop-db-0") == ([20], ["DC0_DVPG0", "VM Network"]), "what is not declared is left"
+    assert "label.tier" not in bench.settings_of("here-shop-db-0")
+    assert "disk" in done(Action.UPDATE, disk="5Gi").message
+    assert "Removing interfaces is not allowed" in done(Action.UPDATE, networks=["front"]).message
+    refused = done(Action.UPDATE, networks=["nowhere"])
+    assert "the network `nowhere` is not among the site's `networks`; there are front, storage" in refused.message

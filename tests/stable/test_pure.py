@@ -129,6 +129,9 @@ def test_the_last_error_of_ansible_is_the_complaint() -> None:
 
 def test_a_failed_command_says_its_exit_code_and_output() -> None:
     assert message_of({"msg": "non-zero return code", "rc": 3, "stderr": "bad", "stdout": ""}) == "exit code 3\nbad"
+    trace = "Traceback:\n  File x\nbotocore.exceptions.ClientError: (Limit) no more\n\nAnsibleError: Failed to snap\n"
+    assert message_of({"msg": "Failed to snap", "exception": trace}) == "Failed to snap: (Limit) no more"
+    assert message_of({"msg": "Cannot: (Limit) no more", "exception": trace}) == "Cannot: (Limit) no more"
     assert message_of({"censored": "x", "changed": True}) == "its output is hidden by no_log"
 
 

@@ -152,18 +152,23 @@ def sessions(ssh: Any) -> list[int]:
     return [int(pid) for pid in listed.split()]
 
 
-def test_a_host_is_asked_again_over_the_connection_that_is_there_and_over_a_new_one_where_it_has_gone(
-    ssh: Any, tools: Any
+def test_a_host_is_asked_again_over_the_connection_that_is_there_and_over_a_new_one_where_it_hangs_or_has_gone(
+    ssh: Any, tools: Any, monkeypatch: Any
 ) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_HOST_TIMEOUT", "9")
     driver, unit = ssh.driver(), ssh.unit("h1")
     driver.observe([unit], [])
     first = sessions(ssh)
     assert len(first) == 1, "the probe stays for the next question"
     driver.observe([unit], [])
     assert sessions(ssh) == first
-    os.kill(first[0], signal.SIGKILL)
+    os.kill(first[0], signal.SIGSTOP)
     assert isinstance(driver.observe([unit], []).units[unit.address], Absent)
-    assert first[0] not in sessions(ssh)
+    os.kill(first[0], signal.SIGKILL)
+    (second,) = set(sessions(ssh)) - set(first)
+    os.kill(second, signal.SIGKILL)
+    assert isinstance(driver.observe([unit], []).units[unit.address], Absent)
+    assert second not in sessions(ssh)
     ssh.close()
     for _ in range(100):
         if not sessions(ssh):

@@ -181,6 +181,7 @@ class ProviderRuns:
             collections=needs.collections,
             limit=(*names, *own, CONTROLLER),
             vars=variables,
+            causes=True,
         )
         return _answer(place, verb, place.runs.run(playbook, watch))
 

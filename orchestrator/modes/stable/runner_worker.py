@@ -35,6 +35,8 @@ FAILED = {"runner_on_failed": "failed", "runner_item_on_failed": "item", "runner
 ALIVE = "-o ServerAliveInterval=15 -o ServerAliveCountMax=4"
 # What Ansible puts before a message says no more than that there is one.
 FRAMES = re.compile(r"^(?:Task failed: |Module failed: )+")
+# What Amazon has said: it is in the traceback only where a module wraps it in an error of its own.
+CAUSE = re.compile(r"^(?:boto3|botocore)\.[\w.]+: (.+)$", re.MULTILINE)
 PLUGINS = Path(__file__).with_name("callback_plugins")
 
 
@@ -87,6 +89,9 @@ def message_of(result: Mapping[str, Any]) -> str:
     if any(parts[1:]) and parts[0] in ("non-zero return code", "MODULE FAILURE"):
         parts[0] = f"exit code {result.get('rc')}"
     parts[0] = FRAMES.sub("", parts[0])
+    cause = CAUSE.search(str(result.get("exception") or ""))
+    if cause and cause[1] not in parts[0]:
+        parts[0] = f"{parts[0]}: {cause[1]}"
     text = "\n".join(dict.fromkeys(part for part in parts if part))
     return "\n".join(text.splitlines()[-12:])
 
@@ -131,6 +136,7 @@ def environment(order: Mapping[str, Any], folder: Path) -> dict[str, str]:
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_SSH_EXTRA_ARGS": f"{extra_args(constants.CONFIG_FILE)} {ALIVE}".strip(),
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
+        **({"ANSIBLE_DISPLAY_TRACEBACK": "error"} if order["causes"] else {}),
         "ORCHESTRATOR_RUN": str(folder),
     }
 

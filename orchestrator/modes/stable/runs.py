@@ -37,6 +37,7 @@ class Playbook:
     carried    handlers that an earlier run could not run: host -> their names
     journal    where the handlers that have not run are written, under `token`
     check      Ansible's check mode: nothing is changed, no handler runs
+    causes     tracebacks are told: some modules leave out of their messages what a cloud has said
     """
 
     cwd: Path
@@ -55,6 +56,7 @@ class Playbook:
     journal: Path | None = None
     token: str = ""
     check: bool = False
+    causes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ def _order(playbook: Playbook, folder: Path, vaults: Mapping[str, str]) -> dict[
         "inventory": str(playbook.inventory) if playbook.inventory else None,
         "limit": list(playbook.limit),
         "check": playbook.check,
+        "causes": playbook.causes,
         "forks": max(1, min(MOST_FORKS, len(playbook.limit))),
         "roles": [str(path) for path in playbook.roles],
         "collections": [str(path) for path in playbook.collections],
