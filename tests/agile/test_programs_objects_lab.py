@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
+from orchestrator import toolchain
 from orchestrator.model.change import Action, Change
+from orchestrator.model.observation import Unreachable
 from orchestrator.model.outcome import Result
+from orchestrator.modes.agile import incluster
 from orchestrator.modes.agile.driver import AgileDriver
+from orchestrator.toolchain.plugins import Plugin
+from orchestrator.toolchain.programs import architecture
 from orchestrator.toolchain.ways import WayFailed
 from tests.agile.estates import CANARY
 from tests.agile.program_lab import NAMESPACE, Lab
+from tests.agile.test_programs_packages import WHEEL, write_sdk
 from tests.goprograms import built
+from tests.toolchain.conftest import ReleaseServer, archive, server, sha256
+
+__all__ = ["server"]
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(3600)]
 
+VERSION = "4.24.1"
 OBJECTS = """
 import pulumi
 
@@ -60,7 +74,7 @@ def plugin() -> Path:
         return built(
             "pulumi-resource-kubernetes",
             Path(__file__).parent / "official",
-            stamp=f"{module}/pkg/version.Version=4.24.1",
+            stamp=f"{module}/pkg/version.Version={VERSION}",
             embedded=(module, (f"{folder}/schema.json", f"{folder}/terraform-mapping.json")),
         )
     except (WayFailed, subprocess.CalledProcessError) as failed:
@@ -134,3 +148,63 @@ def test_a_site_changes_to_pulumis_own_plugin_and_goes_on(lab: Lab, request: pyt
     assert outcome.result == Result.DONE
     assert of(lab, "deployment/web", "{.spec.replicas} {.metadata.uid}") == f"3 {uid}"
     other.driver.close()
+
+
+def test_from_a_pod_of_the_cluster_pulumis_own_plugin_uses_its_service_account(
+    lab: Lab, lab_kubeconfig: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.write(OBJECTS)
+    lab.outputs = {"id": "string"}
+    lab.kubectl("create", "serviceaccount", "in-cluster")
+    lab.kubectl(
+        "create",
+        "clusterrolebinding",
+        "in-cluster",
+        "--clusterrole=cluster-admin",
+        "--serviceaccount=default:in-cluster",
+    )
+    cluster = yaml.safe_load(lab_kubeconfig.read_text())["clusters"][0]["cluster"]
+    mounted = tmp_path / "serviceaccount"
+    mounted.mkdir()
+    (mounted / "ca.crt").write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    (mounted / "token").write_text(lab.kubectl("create", "token", "in-cluster"))
+    where = urlsplit(cluster["server"])
+    monkeypatch.setattr(incluster, "FOLDER", mounted)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(where.hostname))
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(where.port))
+    it = official(lab, request.getfixturevalue("plugin"))
+    pod = replace(it, driver=AgileDriver(replace(it.driver._site, kubeconfig=None)))
+    outcome = pod.converge()
+    assert outcome.facts["outputs"]["id"].startswith(f"{NAMESPACE}/db-")
+    manager = of(lab, "deployment/web", "{.metadata.managedFields[0].manager}")
+    assert manager.startswith("pulumi-kubernetes-")
+    for driver in (it.driver, pod.driver):
+        driver.close()
+    lab.kubectl("delete", "clusterrolebinding/in-cluster", "serviceaccount/in-cluster")
+
+
+def test_pulumis_own_plugin_comes_from_its_release_or_the_program_is_held_with_the_reason(
+    lab: Lab, server: ReleaseServer, tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulumi = toolchain.find("pulumi")
+    assert pulumi is not None
+    monkeypatch.setenv("ORCHESTRATOR_CACHE", str(tmp_path / "cache"))
+    site = replace(lab.driver._site, official=True, pulumi=lambda: pulumi, environment={"PATH": os.defpath})
+    lab.driver = AgileDriver(site)
+    lab.write(OBJECTS)
+    write_sdk(lab.root / "infra", "kubernetes", VERSION)
+    lab.write(f"./{WHEEL}\n", "requirements.txt")
+    lab.outputs = {"id": "string"}
+    seen = lab.see()
+    assert isinstance(seen, Unreachable)
+    assert f"pulumi-resource-kubernetes {VERSION} could not be had: it is not on PATH" in seen.why
+    assert "put pulumi-resource-kubernetes on PATH, or let it be downloaded" in seen.why
+    release = Plugin("kubernetes", VERSION).release
+    assert release is not None
+    release = release.for_arch(architecture())
+    file = archive("pulumi-resource-kubernetes", plugin.read_bytes())
+    server.put(release.url, file)
+    server.put(release.checksums_url, f"{sha256(file)}  {release.url.rpartition('/')[2]}\n".encode())
+    lab.driver = AgileDriver(site)
+    lab.converge()
+    assert of(lab, "deployment/web", "{.status.readyReplicas}") == "1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from dataclasses import replace
@@ -43,12 +44,12 @@ class Thing(pulumi.CustomResource):
 """
 
 
-def write_sdk(folder: Path) -> None:
+def write_sdk(folder: Path, plugin: str = "echo", version: str = "1.2.3") -> None:
     """An SDK package as a wheel, which says which plugin it is for."""
-    info = "acme_echo-1.2.3.dist-info"
+    info, names = "acme_echo-1.2.3.dist-info", {"resource": True, "name": plugin, "version": version}
     with zipfile.ZipFile(folder / WHEEL, "w") as wheel:
         wheel.writestr("acme_echo/__init__.py", SDK)
-        wheel.writestr("acme_echo/pulumi-plugin.json", '{"resource": true, "name": "echo", "version": "1.2.3"}')
+        wheel.writestr("acme_echo/pulumi-plugin.json", json.dumps(names))
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: acme-echo\nVersion: 1.2.3\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")

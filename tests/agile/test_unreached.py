@@ -269,15 +269,18 @@ def test_pages_whose_snapshot_is_gone_are_read_again_from_the_first(
         assert tokens[:4] == [None, "next", None, "next"]
 
 
-def test_a_pod_reaches_its_own_cluster_by_its_service_account(tmp_path: Path) -> None:
+def test_a_pod_reaches_its_own_cluster_by_its_service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incluster, "FOLDER", tmp_path)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(DriverError, match="this is no pod"):
-        incluster.access({})
-    inside = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}
+        incluster.access()
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "6443")
     with pytest.raises(DriverError, match=r"ca\.crt: No such file"):
-        incluster.access(inside, tmp_path)
+        incluster.access()
     (tmp_path / "ca.crt").write_text("PEM")
     (tmp_path / "token").write_text("first\n")
-    access = incluster.access(inside, tmp_path)
+    access = incluster.access()
     assert (access.server, access.ca, access.token()) == ("https://[fd00::1]:6443", b"PEM", "first")
     (tmp_path / "token").write_text("second\n")
     assert access.token() == "second"
@@ -287,7 +290,7 @@ def test_a_pod_sees_through_its_service_account(
     ca: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: Callable[..., Observation]
 ) -> None:
     (tmp_path / "token").write_text(json.dumps("t"))
-    monkeypatch.setattr(incluster.access, "__defaults__", (incluster.access.__defaults__[0], tmp_path))
+    monkeypatch.setattr(incluster, "FOLDER", tmp_path)
     with serving(ca.pair("server"), NOTHING) as server:
         host, _, port = server.address.removeprefix("https://").partition(":")
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import DriverError
@@ -12,27 +12,46 @@ from orchestrator.modes.agile.kubeconfig import Access
 FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
-def access(environment: Mapping[str, str] = os.environ, folder: Path = FOLDER) -> Access:
+def access() -> Access:
     """How a pod reaches its cluster. Raises DriverError where we run in none."""
-    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
+    return Access(
+        server=_server(),
+        ca=_read("ca.crt"),
+        token=lambda: _read("token").decode().strip(),  # read each time: the kubelet renews it
+        renew="the kubelet renews it: does the pod still mount it?",
+    )
+
+
+def kubeconfig() -> str:
+    """The same for another program, as a kubeconfig that names the files. Raises DriverError where we run in none."""
+    cluster = {"server": _server(), "certificate-authority": str(FOLDER / "ca.crt")}
+    here = "in-cluster"
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": here, "cluster": cluster}],
+        "users": [{"name": here, "user": {"tokenFile": str(FOLDER / "token")}}],
+        "contexts": [{"name": here, "context": {"cluster": here, "user": here}}],
+        "current-context": here,
+    }
+    return json.dumps(config)
+
+
+def _server() -> str:
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
         raise DriverError(
             "`inCluster`: this is no pod (KUBERNETES_SERVICE_HOST is not set)",
             hint="run it in the cluster, or name a `kubeconfig` in the Site",
         )
+    return f"https://{f'[{host}]' if ':' in host else host}:{port}"
 
-    def read(name: str) -> bytes:
-        try:
-            return (folder / name).read_bytes()
-        except OSError as error:
-            raise DriverError(
-                f"`inCluster`: {folder / name}: {error.strerror}",
-                hint="the pod needs a service account whose token is mounted",
-            ) from None
 
-    return Access(
-        server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
-        ca=read("ca.crt"),
-        token=lambda: read("token").decode().strip(),  # read each time: the kubelet renews it
-        renew="the kubelet renews it: does the pod still mount it?",
-    )
+def _read(name: str) -> bytes:
+    try:
+        return (FOLDER / name).read_bytes()
+    except OSError as error:
+        raise DriverError(
+            f"`inCluster`: {FOLDER / name}: {error.strerror}",
+            hint="the pod needs a service account whose token is mounted",
+        ) from None

@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator.errors import DriverError
 from orchestrator.model.values import MASK, Value
+from orchestrator.modes.agile import incluster
 from orchestrator.modes.agile.api import Api
 from orchestrator.modes.agile.discovery import Kinds
 from orchestrator.modes.agile.process import Pulumi
@@ -166,9 +167,11 @@ class Runner:
         """The author's; Pulumi's own plugin is told which cluster."""
         if not self._site.official:
             return target.config
-        cluster = {"kubernetes:namespace": target.namespace}
-        if self._site.kubeconfig is not None:  # else it is in the cluster, as we are
-            cluster["kubernetes:kubeconfig"] = str(self._site.kubeconfig)
+        own = self._site.kubeconfig
+        cluster = {
+            "kubernetes:namespace": target.namespace,
+            "kubernetes:kubeconfig": str(own) if own is not None else incluster.kubeconfig(),
+        }
         if self._site.context:
             cluster["kubernetes:context"] = self._site.context
         return {**cluster, **target.config}
