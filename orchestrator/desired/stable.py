@@ -82,27 +82,8 @@ def _configurations(here: Here, ref: Ref, workload: Stable) -> list[Unit]:
     configure = workload.model.configure
     if configure is None and not workload.ready:
         return []
-    lookup, needed = here.lookup(ref), here.needed(ref)
-    variables = {name: each.value(lookup, here.report) for name, each in workload.vars.items()}
-    ready = _ready(here, ref, workload)
-    folder = here.blueprint.source.folder
-    spec: dict[str, Value] = {
-        "playbook": _path(configure.playbook if configure else None),
-        "roles": list(configure.roles) if configure else [],
-        "remove": _path(configure.remove if configure else None),
-        "tags": list(configure.tags) if configure else [],
-        "skipTags": list(configure.skip_tags) if configure else [],
-        "vars": variables,
-        "ignore": list(configure.ignore) if configure else [],
-        "ready": ready,
-        "folder": str(folder.root),
-        "label": folder.label,
-    }
-    inputs: dict[str, Value] = {f"vars.{name}": value for name, value in variables.items()}
-    inputs["ready"] = ready
-    inputs |= {name: spec[name] for name in ("tags", "skipTags") if spec[name]}
-    if configure is not None:
-        inputs |= configured_files.digests(folder.files, configure, _manifests(here))
+    needed = here.needed(ref)
+    spec, inputs = _configured(here, ref, workload)
     what = _what(here, ref, spec)
     if _refers_to_machines(workload):
         needed |= {machine.unit for machine in here.machines[ref[1]] if machine.unit}
@@ -119,6 +100,31 @@ def _configurations(here: Here, ref: Ref, workload: Stable) -> list[Unit]:
         )
         for machine in here.machines[ref[1]]
     ]
+
+
+def _configured(here: Here, ref: Ref, workload: Stable) -> tuple[dict[str, Value], dict[str, Value]]:
+    """What all machines of a workload are configured with, and the inputs that make a difference."""
+    configure, lookup = workload.model.configure, here.lookup(ref)
+    variables = {name: each.value(lookup, here.report) for name, each in workload.vars.items()}
+    folder = here.blueprint.source.folder
+    spec: dict[str, Value] = {
+        "playbook": _path(configure.playbook if configure else None),
+        "roles": list(configure.roles) if configure else [],
+        "remove": _path(configure.remove if configure else None),
+        "tags": list(configure.tags) if configure else [],
+        "skipTags": list(configure.skip_tags) if configure else [],
+        "vars": variables,
+        "ignore": list(configure.ignore) if configure else [],
+        "ready": _ready(here, ref, workload),
+        "folder": str(folder.root),
+        "label": folder.label,
+    }
+    inputs: dict[str, Value] = {f"vars.{name}": value for name, value in variables.items()}
+    inputs["ready"] = spec["ready"]
+    inputs |= {name: spec[name] for name in ("tags", "skipTags") if spec[name]}
+    if configure is not None:
+        inputs |= configured_files.digests(folder.files, configure, _manifests(here))
+    return spec, inputs
 
 
 def _refers_to_machines(workload: Stable) -> bool:

@@ -30,12 +30,15 @@ func (whole) PutObject(_ *simulator.Context, object mo.Reference) {
 	}
 }
 
-// UpdateObject gives a machine its size and its settings back where it goes back to a snapshot: the simulator only
-// notes to which one.
+// UpdateObject keeps those fields, and gives a machine its size and its settings back where it goes back to a
+// snapshot: the simulator only notes to which one.
 func (whole) UpdateObject(context *simulator.Context, object mo.Reference, changes []types.PropertyChange) {
 	machine, ok := object.(*mo.VirtualMachine)
 	if !ok || context == nil {
 		return
+	}
+	if machine.Snapshot == nil {
+		machine.Snapshot = &types.VirtualMachineSnapshotInfo{}
 	}
 	for _, change := range changes {
 		reference, ok := change.Val.(types.ManagedObjectReference)
