@@ -105,7 +105,7 @@ class Two:
         changes = self.estate("plan", "-o", "json").ended(0).data["changes"]
         assert {change["action"] for change in changes if change["site"] == self.other} == {"hold"}
         (why,) = {change["reason"] for change in changes if change["action"] == "hold"}
-        return str(why).partition("Kubernetes API ")[2].partition(": ")[2].removesuffix(")")
+        return re.sub(r"^held: unreachable \((?:Kubernetes API \S+: )?(.*)\)$", r"\1", str(why))
 
 
 @pytest.fixture
@@ -143,6 +143,21 @@ def test_a_token_that_has_expired_holds_its_cluster_alone_and_is_said_without_be
     (estate.root / "token").write_text(tokens[0])
     kubeconfig(estate, {"tokenFile": "token"})
     assert re.match(expired + "whatever writes token has to renew it", two.held())
+    program = estate.root / "login"
+    answer = '{"status": {"token": "\'$(cat token)\'"}}'
+    program.write_text(f"#!/bin/sh\ncd {estate.root} && echo '{answer}' && echo asked >> asked\n")
+    program.chmod(0o755)
+    kubeconfig(estate, {"exec": {"command": str(program), "apiVersion": "client.authentication.k8s.io/v1"}})
+    assert f"wants to run `{program}` for credentials, which the Site does not allow" in two.held()
+    assert not (estate.root / "asked").exists()
+    estate.write(
+        f"{two.other}.yaml",
+        "kubeconfig: ./other.kubeconfig",
+        f"kubeconfig: ./other.kubeconfig\n      exec: [{program}]",
+    )
+    assert re.match(f"{expired}log in again: `{program}` gives it", two.held())
+    (estate.root / "token").write_text(account.token(3600))
+    assert set(estate.plan("--site", f"name={two.other}").values()) == {"create"}
     kubeconfig(estate, {"token": tokens[1]})
     assert two.held() == "our credentials are refused (401 Unauthorized)"
     printed = "".join(estate.printed)

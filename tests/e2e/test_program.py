@@ -66,8 +66,16 @@ def test_a_program_feeds_manifests_is_handed_over_and_goes_with_its_workload(est
     outputs = estate("agile", "stack", "shop/queue", "--", "stack", "output", "--json").ended(0)
     assert outputs.data == {"capacity": 6, "token": "[secret]"}
     assert estate.plan() == {}  # nothing was changed by looking
+    (thing,) = Path(estate.environment["ECHO_FOLDER"]).glob("*-*")
+    thing.write_text(json.dumps(json.loads(thing.read_text()) | {"size": 9}))
+    deep = estate("drift", "--deep").ended(0)
+    assert "size 3 → 9" in deep.out, deep
+    assert f"orchestrator apply --again {QUEUE}" in deep.err
+    assert estate.plan() == {}  # no plan asks a program's provider
+    estate.apply("--again", QUEUE)
+    assert things(estate) == [3]
     states = estate("history", "--states", "-o", "json").ended(0).data["states"]
-    assert [state["resources"] for state in states] == [2, 2]
+    assert [state["resources"] for state in states] == [2, 2, 2]
     state = estate("show", "2", "--state", QUEUE).ended(0).data
     assert state["checkpoint"]["latest"]["secrets_providers"]["type"] == "passphrase"
     blueprint = (estate.root / "blueprints/infra/blueprint.yaml").read_text()
