@@ -16,7 +16,8 @@ REQUIREMENTS = tuple(
 
 
 def digests(files: Mapping[str, bytes], configure: Configure, manifests: Collection[str]) -> dict[str, str]:
-    """Path -> SHA-256 of each: the playbook, all in folders beside it, roles, and neighbours that these name.
+    """Path -> SHA-256 of each: the playbook, all in folders beside it, roles, requirements, and neighbours that these
+    name.
 
     `manifests` are files of agile workloads, which no playbook uses.
     """
@@ -28,7 +29,10 @@ def digests(files: Mapping[str, bytes], configure: Configure, manifests: Collect
         folder = playbook.rpartition("/")[0]
         prefix = f"{folder}/" if folder else ""
         beside = [name for name in candidates if name.startswith(prefix)]
-        used |= {playbook, *(name for name in beside if "/" in name[len(prefix) :])}
+        used |= {
+            playbook,
+            *(name for name in beside if "/" in name[len(prefix) :] or name[len(prefix) :] in REQUIREMENTS),
+        }
         used |= _named(files, used, {name for name in beside if "/" not in name[len(prefix) :]})
     return {name: _digest(files[name]) for name in sorted(used)}
 

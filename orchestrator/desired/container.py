@@ -9,7 +9,8 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,7 @@ from orchestrator.model.values import Secret, Unknown, Value, has_secret, leaves
 CONFIG_HASH = "orchestrator.dev/config"
 _SCRYPT = {"n": 2**12, "r": 8, "p": 1, "dklen": 16}  # some ms: what guessing a short secret costs for each guess
 _APP = "app.kubernetes.io/name"
+_LONGEST_KEY = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class _Config:
         self.env: dict[str, Value] = {name: _text(given.get("env", name)) for name in given.model.env}
         read = {path: _content(given, path, report) for path in given.model.files}
         self.files: dict[str, Value] = {path: text for path, text in read.items() if text is not None}
+        self.keys = _keys(self.files)
 
     def objects(self) -> Iterator[_Object]:
         """The ConfigMap and Secrets that are needed."""
@@ -138,7 +141,7 @@ class _Config:
             if files:
                 made = _new(self.given, "v1", kind, f"{self.given.name}-files", "files")
                 for path, text in files.items():
-                    made.put((part, _key(path)), text, "files", path)
+                    made.put((part, self.keys[path]), text, "files", path)
                 yield made
 
     def hash(self) -> Value:
@@ -202,9 +205,16 @@ def _plain(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False) if shown is None else shown
 
 
-def _key(path: str) -> str:
-    """A file's key in a ConfigMap: its path, of the letters that keys may have."""
-    return re.sub(r"[^-._a-zA-Z0-9]", "_", path.strip("/").replace("/", "."))
+def _keys(paths: Collection[str]) -> dict[str, str]:
+    """Each file's key in a ConfigMap: its path, of the letters that keys may have; with a hash where that is not its
+    own, or too long."""
+    plain = {path: re.sub(r"[^-._a-zA-Z0-9]", "_", path.strip("/").replace("/", ".")) for path in paths}
+    times = Counter(plain.values())
+    hashed = {
+        path: f"{key[: _LONGEST_KEY - 9]}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+        for path, key in plain.items()
+    }
+    return {path: key if times[key] == 1 and len(key) <= _LONGEST_KEY else hashed[path] for path, key in plain.items()}
 
 
 def _controller(given: Given, config: _Config) -> _Object:
@@ -310,7 +320,7 @@ def _volumes(made: _Object, spec: JsonPath, box: JsonPath, config: _Config) -> N
             mount: JsonPath = (*box, "volumeMounts", count)
             made.put((*mount, "name"), volume, "files", path)
             made.put((*mount, "mountPath"), path, "files", path)
-            made.put((*mount, "subPath"), _key(path), "files", path)
+            made.put((*mount, "subPath"), config.keys[path], "files", path)
             made.put((*mount, "readOnly"), True, "files", path)
             count += 1
     for name, each in given.model.volumes.items():

@@ -20,12 +20,12 @@ from orchestrator.desired.placeholders import Slots
 from orchestrator.desired.templates import TemplateFailed, Templates
 from orchestrator.documents import yaml
 from orchestrator.documents.loaded import Folder
+from orchestrator.documents.source_paths import KUSTOMIZATIONS
 from orchestrator.documents.written import JsonPath
 from orchestrator.model.rendering import KustomizeRequest, Renderer, RenderFailedError
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.values import Secret, Unknown, Value, leaves
 
-FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _ORIGIN = "config.kubernetes.io/origin"
 _BUILD_METADATA = "buildMetadata: [originAnnotations]"
 _PATHS = ("resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators")
@@ -52,10 +52,10 @@ def documents(asked: Asked, render: Renderer, report: Report) -> list[Document]:
     visited = set[str]()
     told += _leaving(asked, files, visited)
     told += [wrong for name, wrong in failed.items() if posixpath.dirname(name) in visited]
-    top = next((each for name in FILES if (each := posixpath.normpath(f"{asked.path}/{name}")) in files), None)
+    top = next((each for name in KUSTOMIZATIONS if (each := posixpath.normpath(f"{asked.path}/{name}")) in files), None)
     if top is None and not told:
         what = f"there is no kustomization in `{asked.path}`"
-        told.append(Diagnostic(asked.source, what, f"it is a folder of the blueprint with {FILES[0]}"))
+        told.append(Diagnostic(asked.source, what, f"it is a folder of the blueprint with {KUSTOMIZATIONS[0]}"))
     if told or top is None:
         for wrong in told:
             report(wrong)
@@ -107,7 +107,9 @@ def _leaving(asked: Asked, files: Mapping[str, bytes], visited: set[str]) -> Ite
     todo, seen = [posixpath.normpath(asked.path)], set[str]()
     while todo:
         folder = todo.pop()
-        file = next((each for name in FILES if (each := posixpath.normpath(f"{folder}/{name}")) in files), None)
+        file = next(
+            (each for name in KUSTOMIZATIONS if (each := posixpath.normpath(f"{folder}/{name}")) in files), None
+        )
         if file is None or file in seen:
             continue
         seen.add(file)

@@ -26,6 +26,13 @@ _KIND = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
 _API_VERSION = re.compile(r"([a-z0-9][-a-z0-9.]{0,252}/)?v[a-z0-9]{1,30}")
 _LABEL_KEY, _LABEL_VALUE = re.compile(LABEL_KEY), re.compile(LABEL_VALUE)
 
+_RIGHT = {
+    _NAME: "it has at most 253 lower-case letters, digits, `-` and `.`, and begins and ends with a letter or digit",
+    _NAMESPACE: "it has at most 63 lower-case letters, digits and `-`, and begins and ends with a letter or digit",
+    _KIND: "as Deployment",
+    _API_VERSION: "as v1 or apps/v1",
+}
+
 Object: TypeAlias = Mapping[str, Value]
 Report: TypeAlias = Callable[[Diagnostic], None]
 
@@ -89,6 +96,11 @@ def _items(document: Document, report: Report) -> Iterator[Document]:
                 return document.source(("items", index, *path))
 
             yield from _items(Document(each, source), report)
+        return
+    if kind == "List":
+        report(
+            Diagnostic(document.source(("items",)), "a List has its objects in `items`", "write them, or `items: []`")
+        )
         return
     yield document
 
@@ -165,7 +177,7 @@ def _identifying(
     elif not isinstance(value, str):
         yield Diagnostic(source, f"`{label}` must be a text", "quote it")
     elif not pattern.fullmatch(value):
-        yield Diagnostic(source, f"`{value[:80]}` cannot be the {label} of an object")
+        yield Diagnostic(source, f"`{value[:80]}` cannot be the {label} of an object", _RIGHT.get(pattern, ""))
 
 
 def _labels(document: Document, meta: Mapping[str, Any]) -> Iterator[Diagnostic]:

@@ -12,9 +12,12 @@ from orchestrator.documents.base import Items, Model, exactly_one
 from orchestrator.documents.scalar_types import Condition, Count, Duration, Expression, Name, Port, Text
 
 Words = Annotated[tuple[Expression, ...], Items(False)]
-PortName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$")]
-EnvName = Annotated[str, Field(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
-MountPath = Annotated[str, Field(pattern=r"^/[^:]*[^:/]$")]
+PORT_NAME = r"^([0-9]+-)*[0-9]*[a-z]([a-z0-9]|-[a-z0-9])*$"
+ENV_NAME = r"^[-._a-zA-Z][-._a-zA-Z0-9]*$"
+MOUNT_PATH = r"^/[^:]*[^:/]$"
+PortName = Annotated[str, Field(pattern=PORT_NAME, max_length=15)]
+EnvName = Annotated[str, Field(pattern=ENV_NAME)]
+MountPath = Annotated[str, Field(pattern=MOUNT_PATH)]
 DIGEST = r"^sha256:[0-9a-f]{64}$"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -112,6 +115,9 @@ class Autoscaling(Model):
     def _any(self) -> Self:
         if self.cpu is None and self.memory is None:
             raise PydanticCustomError("no_metric", "needs `cpu` or `memory`, in per cent of what is requested")
+        if isinstance(self.min, int) and isinstance(self.max, int) and self.min > self.max:
+            what = "has a `min` of {min}, which is more than its `max` of {max}"
+            raise PydanticCustomError("min", what, {"min": self.min, "max": self.max})
         return self
 
 
@@ -151,6 +157,13 @@ class Container(Model):
         for name, value in given.items():
             if runs_to_its_end and value:
                 raise PydanticCustomError("job", "with a job has no `{name}`", {"name": name})
+        if self.autoscaling is not None and "replicas" in self.model_fields_set:
+            raise PydanticCustomError(
+                "replicas", "with `autoscaling` has no `replicas`: they are between its min and max"
+            )
+        mounted = [*self.files, *(volume.path for volume in self.volumes.values())]
+        if twice := next((path for path in mounted if mounted.count(path) > 1), None):
+            raise PydanticCustomError("mounted", "has two things at `{path}`", {"path": twice})
         if self.ingress is not None and not self.ports:
             raise PydanticCustomError("no_ports", "needs `ports` for its `ingress`")
         named = [self.ingress.port if self.ingress else None, *self.service.ports]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
@@ -17,6 +18,8 @@ from orchestrator.model.source import Diagnostic, Source
 ROOT = "orchestrator.yaml"
 
 _OURS = re.compile(rb"""["']?orchestrator/v\d""")  # cheap: only such files are parsed at all
+_UTF16 = re.compile(rb"o\0r\0c\0h\0e\0s\0t\0r\0a\0t\0o\0r\0/\0v|\0o\0r\0c\0h\0e\0s\0t\0r\0a\0t\0o\0r\0/\0v")
+_LINKED = 1_000  # files behind a linked folder that are looked at
 _BLUEPRINT = re.compile(rb"""^[{ ]*["']?kind["']?\s*:\s*["']?Blueprint\b|[{,]\s*kind\s*:\s*Blueprint\b""", re.MULTILINE)
 
 
@@ -45,6 +48,8 @@ class Walk:
             here = [found for name in sorted(files) if (found := self.look(Path(folder) / name)) is not None]
             blueprints = [found for found in here if found.blueprint]
             folders[:] = sorted(name for name in folders if not name.startswith("."))
+            if not blueprints or Path(folder) == self.root:
+                self.linked(Path(folder), folders)
             if blueprints and Path(folder) == self.root:
                 here = self.misplaced(here, blueprints)
             elif blueprints:
@@ -59,7 +64,7 @@ class Walk:
             return None
         name = self.prefix + path.relative_to(self.root).as_posix()
         content = self.content(path, name)
-        if content is None or not (is_root or _OURS.search(content)):
+        if content is None or not (is_root or _OURS.search(content) or _UTF16.search(content)):
             return None
         if path.is_symlink() and not path.resolve().is_relative_to(self.root.resolve()):
             hint = "put a copy of the file here"
@@ -76,12 +81,23 @@ class Walk:
             with path.open("rb") as file:
                 return file.read(MAX_BYTES + 1)
         except FileNotFoundError:
-            return None  # a symlink that leads nowhere, or gone in this moment
+            if path.is_symlink():  # it may have held documents: what they declared must not seem to be gone
+                self.problems.append(Diagnostic(Source(name), "a symlink that leads nowhere", "mend it, or remove it"))
+            return None
         except OSError as error:
             self.problems.append(
                 Diagnostic(Source(name), f"the file cannot be read: {error.strerror}", "check its mode")
             )
             return None
+
+    def linked(self, folder: Path, names: list[str]) -> None:
+        """Folders behind symlinks are not visited; sites and placements outside would be overlooked without a word."""
+        for path in (folder / name for name in names):
+            outside = path.is_symlink() and not path.resolve().is_relative_to(self.root.resolve())
+            if outside and _holds_documents(path):
+                name = self.prefix + path.relative_to(self.root).as_posix()
+                what = "a symlink to a folder outside of the estate, whose documents are not read"
+                self.problems.append(Diagnostic(Source(name), what, "put a copy of the folder here"))
 
     def misplaced(self, here: list[Found], blueprints: list[Found]) -> list[Found]:
         """A Blueprint at the root would make the whole estate its content."""
@@ -101,6 +117,18 @@ class Walk:
         """A folder that cannot be listed: it might hold documents, so nothing may be concluded from their absence."""
         name = os.path.relpath(error.filename, self.root)
         self.problems.append(Diagnostic(Source(name), f"the folder cannot be read: {error.strerror}", "check its mode"))
+
+
+def _holds_documents(folder: Path) -> bool:
+    """Whether a site or placement is among the first files below a folder; blueprints are missed by name."""
+    files = (Path(at) / name for at, _, names in os.walk(folder) for name in names)
+    for path in itertools.islice(files, _LINKED):
+        if path.name.endswith((".yaml", ".yml")) and path.is_file() and os.access(path, os.R_OK):
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES)
+            if _OURS.search(content) and not _BLUEPRINT.search(content):
+                return True
+    return False
 
 
 def find_root(start: Path) -> Path:

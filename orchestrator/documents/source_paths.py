@@ -14,6 +14,8 @@ from orchestrator.documents.workloads import AgileWorkload
 from orchestrator.documents.written import JsonPath, Written
 from orchestrator.model.source import Diagnostic
 
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+
 
 def inside(name: str) -> str | None:
     """A path as the keys of `Folder.files` are written; None where it leaves the folder. `.` becomes the empty text."""
@@ -34,6 +36,8 @@ def source_problems(
         for path, content in workload.container.files.items():
             if isinstance(content, FileOf):
                 yield from _file(document, folder, (*at, "container", "files", path, "file"), content.file)
+    if workload.kustomize is not None and "${" not in workload.kustomize:
+        yield from _kustomization(document, folder, (*at, "kustomize"), workload.kustomize)
     if workload.helm is not None:
         for index, name in enumerate(workload.helm.values_files):
             yield from _file(document, folder, (*at, "helm", "valuesFiles", index), name)
@@ -49,6 +53,17 @@ def _file(document: Written[Blueprint], folder: Folder, at: JsonPath, name: str)
     elif inner not in folder.files:
         hint = did_you_mean(inner, folder.files) or "paths are relative to the blueprint's folder"
         yield Diagnostic(document.at.of(*at), f"there is no file `{name[:80]}` in {folder.label}", hint)
+
+
+def _kustomization(document: Written[Blueprint], folder: Folder, at: JsonPath, name: str) -> Iterator[Diagnostic]:
+    """A folder with a kustomization, plain or to be rendered."""
+    inner = inside(name)
+    names = [file.removesuffix(".j2") for file in folder.files]
+    found = {posixpath.dirname(file) for file in names if posixpath.basename(file) in KUSTOMIZATIONS}
+    if inner not in found:
+        what = f"there is no kustomization `{name[:80]}` in {folder.label}"
+        hint = did_you_mean(inner or "", found) or "a folder of the blueprint with kustomization.yaml"
+        yield Diagnostic(document.at.of(*at), what, hint)
 
 
 def _chart(document: Written[Blueprint], folder: Folder, at: JsonPath, name: str) -> Iterator[Diagnostic]:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
+from orchestrator.documents.agile_sources import DIGEST, ENV_NAME, MOUNT_PATH, PORT_NAME
 from orchestrator.documents.expressions import unclosed
 from orchestrator.documents.models import API_VERSION, Blueprint, Estate, Placement, Site
 from orchestrator.documents.scalar_types import CONFIG_KEY, DURATION, IDENTIFIER, LABEL_KEY, LABEL_VALUE, NAME, UUID
@@ -37,6 +38,10 @@ _PATTERNS = {
     UUID: ("is not a UUID", "`orchestrator init` makes one; it is lower-case, as 7d0c1f4e-2b61-4c7e-9f0e-3f1a5b8c2d90"),
     LABEL_KEY: ("is not a label's key", "it has letters, digits, `-`, `_`, `.`, and a `domain/` before it at most"),
     LABEL_VALUE: ("is not a label's value", "it has at most 63 letters, digits, `-`, `_` and `.`"),
+    PORT_NAME: ("is not a port's name", "it has at most 15 lower-case letters, digits and single `-`, and a letter"),
+    ENV_NAME: ("is not the name of a variable", "it has letters, digits, `_`, `-` and `.`, and begins with no digit"),
+    MOUNT_PATH: ("is not a path in the container", "it begins with `/`, does not end with it, and has no `:`"),
+    DIGEST: ("is not a digest", "it is `sha256:` and 64 hexadecimal digits"),
 }  # fmt: skip
 
 
@@ -112,12 +117,18 @@ def problems_of(error: ValidationError, data: Any, at: Positions, model: type[Ba
                 continue
             what = Diagnostic(at.of_key(*path), f"`{missing}` is missing in {_label(path)}", _MISSING.get(missing, ""))
             found.setdefault((*path, missing), what)
+        elif kind == "too_short" and any(_is_within(each["loc"], detail["loc"]) for each in details):
+            continue  # it is only empty without what is wrong in it
         elif kind == "extra_forbidden":
             found.setdefault(path, _unknown_key(path, _fields(detail, model), at, explained))
         elif path not in found:
             source = at.of_key(*path) if on_key or kind == "exactly_one" else at.of(*path)
             found[path] = Diagnostic(source, *_words(kind, detail, path, on_key))
     return list(found.values())
+
+
+def _is_within(inner: tuple[str | int, ...], outer: tuple[str | int, ...]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
 
 
 _MISSING = {"id": "an id is made by `orchestrator init`, or write any UUID"}
@@ -167,8 +178,10 @@ def _step(schema: Any, node: Any, part: str | int) -> Any:
     known = node.get("properties", {})
     if part in known:
         return known[part]
-    extra = node.get("additionalProperties")
-    return extra if isinstance(extra, dict) else node  # a union member's name leads nowhere
+    for extra in (node.get("additionalProperties"), *node.get("patternProperties", {}).values()):
+        if isinstance(extra, dict):
+            return extra
+    return node  # a union member's name leads nowhere
 
 
 def _unknown_key(path: JsonPath, known: list[str], at: Positions, explained: set[JsonPath]) -> Diagnostic:

@@ -18,6 +18,8 @@ _WORDS = {
     "did not find expected ',' or ']'": "a `[` without its `]`, or a missing comma",
     "did not find expected node content": "a value is missing here",
     "found character that cannot start any token": "a character that cannot begin a value",
+    "found a tab character that violates indentation": "a tab where a line begins",
+    "did not find expected alphabetic or numeric character": "a `*` or `&` that names nothing",
     "found unexpected end of stream": "a quote that is never closed",
     "found unexpected document indicator": "a quote that is never closed before `---`",
     "did not find expected <document start>": "something stands after the end of the document",
@@ -25,6 +27,8 @@ _WORDS = {
 _NEVER_CLOSED = ("found unexpected end of stream", "found unexpected document indicator")
 _HINTS = {
     "found character that cannot start any token": "indent with spaces; quote a text that begins with @, ` or %",
+    "found a tab character that violates indentation": "indent with spaces",
+    "did not find expected alphabetic or numeric character": "quote a text that begins with * or &",
     "mapping values are not allowed in this context": "quote a text that has `: ` in it; align keys with spaces",
 }
 

@@ -170,3 +170,15 @@ def test_a_field_of_the_wrong_type_is_found_before_anything_is_contacted(
     make: Make, old: str, new: str, said: str
 ) -> None:
     assert any(said in each for each in made(make, SPEC.replace(old, new)).check())
+
+
+def test_files_whose_keys_would_be_the_same_are_all_kept(make: Make) -> None:
+    long = "/" + "d/" * 200 + "x"
+    spec = f"agile: {{a: {{container: {{image: x, files: {{/etc/a.b: one, /etc/a/b: two, {long}: three}}}}}}}}"
+    made = make(spec)
+    data = made.unit("lab/shop/agile/a/ConfigMap/default/a-files").spec["object"]["data"]
+    assert sorted(data.values()) == ["one", "three", "two"]
+    assert all(len(key) <= 253 for key in data)
+    pod = made.unit("lab/shop/agile/a/Deployment.apps/default/a").spec["object"]["spec"]["template"]["spec"]
+    mounts = {mount["mountPath"]: data[mount["subPath"]] for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounts == {"/etc/a.b": "one", "/etc/a/b": "two", long: "three"}

@@ -250,3 +250,19 @@ def test_an_error_in_a_site_is_not_also_a_selector_that_picks_nothing(estate: Ma
         estate(("sites.yaml", "{name: lab, labels: {env: dev}}", "{name: lab, lables: {env: dev}}"))
     )
     assert said(loaded) == ["sites.yaml:3:23: unknown key `lables` in `metadata`; did you mean `labels`?"]
+
+
+def test_a_document_that_cannot_be_read_as_one_is_no_absence(estate: MakeEstate, tmp_path: Path) -> None:
+    root = estate()
+    (root / "shop.yaml").write_bytes((root / "shop.yaml").read_text().encode("utf-16"))
+    (root / "sites.yaml").rename(tmp_path / "sites.yaml")
+    (root / "sites.yaml").symlink_to("gone.yaml")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "sites.yaml").rename(tmp_path / "outside" / "sites.yaml")
+    (root / "inventories").symlink_to(tmp_path / "outside")
+    assert said(documents.load(root)) == [
+        "inventories: a symlink to a folder outside of the estate, whose documents are not read; "
+        "put a copy of the folder here",
+        "shop.yaml:1:1: the file is not UTF-8 text; save it as UTF-8",
+        "sites.yaml: a symlink that leads nowhere; mend it, or remove it",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,22 @@ def test_requirements_are_installed_once_for_each_content(team: Any, tmp_path: P
     assert (first.roles[0].parent / requirements.DONE).stat().st_mtime_ns == started
     (tmp_path / "their-collection" / "README.md").write_text("changed\n")
     assert requirements.installed(team.root, team.blueprint, str) != first
+
+
+def test_requirements_beside_the_playbook_count_and_a_role_may_be_a_plain_folder(team: Any, tmp_path: Path) -> None:
+    plain = tmp_path / "plain-role" / "tasks"
+    plain.mkdir(parents=True)
+    (plain / "main.yml").write_text("[]\n")
+    (team.blueprint / "stable").mkdir()
+    relative = os.path.relpath(plain.parent, team.blueprint / "stable")
+    team.write("stable/requirements.yml", f"roles: [{{name: renamed, src: {relative}}}, {{src: {relative}}}]\n")
+    (team.blueprint / "requirements.yml").unlink()
+    assert requirements.installed(team.root, team.blueprint, str) == requirements.Needed()
+    first = requirements.installed(team.root, team.blueprint, str, "stable/db.yaml")
+    assert sorted(path.name for path in first.roles[0].iterdir()) == ["plain-role", "renamed"]
+    (plain / "main.yml").write_text("[{ansible.builtin.debug: {}}]\n")
+    second = requirements.installed(team.root, team.blueprint, str, "stable/db.yaml")
+    assert "debug" in (second.roles[0] / "renamed" / "tasks" / "main.yml").read_text()
 
 
 def test_a_branch_counts_as_where_it_stands_and_without_network_as_where_it_stood(team: Any, tmp_path: Path) -> None:

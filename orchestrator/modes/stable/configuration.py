@@ -254,7 +254,7 @@ def playbook_of(place: Place, spec: Mapping[str, Value], hosts: Sequence[str]) -
     playbook = spec.get("playbook")
     values = spec.get("vars") or {}
     assert isinstance(values, Mapping)
-    needed = requirements.installed(place.site.root, folder, place.site.scrub)
+    needed = requirements.installed(place.site.root, folder, place.site.scrub, str(playbook or ""))
     return Playbook(
         cwd=folder,
         path=folder / str(playbook) if playbook else None,

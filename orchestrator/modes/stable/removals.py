@@ -65,7 +65,8 @@ class Removals:
     def _undone(self, there: Sequence[Change], folder: Path, playbook: Path) -> Ran:
         place = self._place
         try:
-            needed = requirements.installed(place.site.root, folder, place.site.scrub)
+            beside = str(playbook.relative_to(folder))
+            needed = requirements.installed(place.site.root, folder, place.site.scrub, beside)
         except DriverError as error:
             return Ran(complaint=place.site.scrub(str(error)))
         return place.runs.run(

@@ -41,25 +41,36 @@ class Needed:
     collections: tuple[Path, ...] = ()
 
 
-def installed(root: Path, folder: Path, scrub: Callable[[str], str]) -> Needed:
-    """What the requirements of a blueprint's folder name, installed where it was not. `root` is the estate's.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one file asks for: its folder, which paths in it are relative to, `role` or `collection`, and which."""
 
-    Raises DriverError where a file is not one, or something cannot be had.
+    folder: Path
+    kind: str
+    wanted: list[Any]
+
+
+def installed(root: Path, folder: Path, scrub: Callable[[str], str], playbook: str = "") -> Needed:
+    """What the requirements of a blueprint's folder, and those beside its playbook, name, installed where it was not.
+
+    `root` is the estate's. Raises DriverError where a file is not one, or something cannot be had.
     """
-    asked = [one for name in FILES if (folder / name).is_file() for one in _asked(folder, folder / name)]
+    places = dict.fromkeys((folder, (folder / playbook).parent if playbook else folder))
+    asked = [one for place in places for name in FILES if (place / name).is_file() for one in _asked(place, name)]
     if not asked:
         return Needed()
-    cache = _cache() / _content(folder, asked)
+    cache = _cache() / _content(asked)
     cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with FileLock(f"{cache}.lock"):
         if not (cache / DONE).exists():
             shutil.rmtree(cache, ignore_errors=True)
-            _install(root, folder, asked, cache, scrub)
+            _install(root, asked, cache, scrub)
     return Needed((cache / "roles",), (cache / "collections",))
 
 
-def _asked(folder: Path, path: Path) -> Iterator[tuple[str, list[Any]]]:
-    """(`role` or `collection`, what is wanted of them) in one file; a list alone is the old form, of roles."""
+def _asked(folder: Path, name: str) -> Iterator[Asked]:
+    """What one file asks for; a list alone is the old form, of roles."""
+    path = folder / name
     try:
         found = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -71,21 +82,22 @@ def _asked(folder: Path, path: Path) -> Iterator[tuple[str, list[Any]]]:
         if wanted is not None and not isinstance(wanted, list):
             raise DriverError(f"{path}: `{kind}s` must be a list", hint="as ansible-galaxy reads it")
         if wanted:
-            yield kind, wanted
+            yield Asked(folder, kind, wanted)
 
 
-def _content(folder: Path, asked: list[tuple[str, list[Any]]]) -> str:
+def _content(asked: list[Asked]) -> str:
     """What stands for the content: what is asked for, and what is in the folders and archives of this computer."""
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode())
-    for _, wanted in asked:
-        for one in wanted:
+    listed = [(each.kind, each.wanted) for each in asked]
+    digest = hashlib.sha256(json.dumps(listed, sort_keys=True, default=str).encode())
+    for each in asked:
+        for one in each.wanted:
             for place in filter(None, map(_local, one.values() if isinstance(one, dict) else [one])):
-                path = (folder / place).resolve()
+                path = (each.folder / place).resolve()
                 for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                     if file.is_file():
                         digest.update(f"{file.relative_to(path)}\0".encode() + file.read_bytes())
             if isinstance(one, dict):
-                digest.update(_stands(folder, one).encode())
+                digest.update(_stands(each.folder, one).encode())
     return digest.hexdigest()[:32]
 
 
@@ -125,24 +137,28 @@ def _cache() -> Path:
     return Path(platformdirs.user_cache_dir("orchestrator")) / "ansible"
 
 
-def _install(
-    root: Path, folder: Path, asked: list[tuple[str, list[Any]]], cache: Path, scrub: Callable[[str], str]
-) -> None:
+def _install(root: Path, asked: list[Asked], cache: Path, scrub: Callable[[str], str]) -> None:
     part = Path(tempfile.mkdtemp(prefix="part-", dir=cache.parent))
     environment = environment_for(root, scrub) | {"GIT_TERMINAL_PROMPT": "0", "ANSIBLE_LOCAL_TEMP": str(part / "tmp")}
     program = str(Path(sys.executable).with_name("ansible-galaxy"))
     try:
-        for number, (kind, wanted) in enumerate(asked):
-            (part / f"{kind}s").mkdir(exist_ok=True)
+        for number, each in enumerate(asked):
+            kinds = f"{each.kind}s"
+            (part / kinds).mkdir(exist_ok=True)
+            wanted = [
+                one for one in each.wanted if not (each.kind == "role" and _copied(each.folder, one, part / kinds))
+            ]
+            if not wanted:
+                continue
             listed = part / f"requirements-{number}.yml"
-            listed.write_text(json.dumps({f"{kind}s": wanted}))
-            command = [program, kind, "install", "-r", str(listed), "-p", str(part / f"{kind}s")]
+            listed.write_text(json.dumps({kinds: wanted}))
+            command = [program, each.kind, "install", "-r", str(listed), "-p", str(part / kinds)]
             done = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, text=True, timeout=WITHIN_S
+                command, cwd=each.folder, env=environment, capture_output=True, text=True, timeout=WITHIN_S
             )
             if done.returncode or "was NOT installed successfully" in done.stderr + done.stdout:
                 raise DriverError(
-                    f"ansible-galaxy cannot install the {kind}s: {_why(scrub(done.stderr or done.stdout))}"
+                    f"ansible-galaxy cannot install the {kinds}: {_why(scrub(done.stderr or done.stdout))}"
                 )
         (part / DONE).touch()
         part.replace(cache)
@@ -150,6 +166,21 @@ def _install(
         raise DriverError(f"ansible-galaxy took longer than {WITHIN_S:g} s", hint="is its server there?") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _copied(folder: Path, one: Any, roles: Path) -> bool:
+    """Whether a role is a plain folder of this computer, copied: ansible-galaxy takes archives and git only."""
+    source = one.get("src") or one.get("name") if isinstance(one, dict) else one
+    place = _local(source)
+    if not place or source.startswith(("git+", "file:")) or (isinstance(one, dict) and one.get("scm")):
+        return False
+    path = (folder / place).resolve()
+    if not path.is_dir():
+        return False
+    name = str(one.get("name") or "") if isinstance(one, dict) else ""
+    target = roles / (name if name and not _local(name) else path.name)
+    shutil.copytree(path, target, ignore=shutil.ignore_patterns(".git"), dirs_exist_ok=True)
+    return True
 
 
 def _why(text: str) -> str:
