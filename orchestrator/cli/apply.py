@@ -47,8 +47,8 @@ def apply(file: Path | None, estate: Path | None, limits: Limits, yes: bool, par
         )
     with session(estate, limits, parallel=parallel) as it:
         stored = _read(file) if file else None
-        shown = it.plan(saved.scope(stored)) if stored else it.plan()
-        if stored:
+        shown = it.plan() if stored is None else it.plan(saved.scope(stored))
+        if stored is not None:
             saved.check_fresh(stored, shown)
         code = converge(it, shown, yes=yes or stored is not None, output=output, kind="apply")
     raise SystemExit(code)

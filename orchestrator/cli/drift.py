@@ -55,7 +55,8 @@ def drift(
     if watch:
         if output == "name" or detailed_exitcode or deep:
             wrong = "-o name" if output == "name" else "--deep" if deep else "--detailed-exitcode"
-            raise UsageError(f"--watch has no {wrong}", hint="-o json has one object a line")
+            hint = "-o json has one object a line" if wrong == "-o name" else f"look without --watch: drift {wrong}"
+            raise UsageError(f"--watch has no {wrong}", hint=hint)
         with session(estate, limits, parallel=parallel, refresh=True) as it:
             _watch(it, every, output)
         return

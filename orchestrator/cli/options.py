@@ -117,4 +117,7 @@ def _seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if not found:
         raise UsageError(f"--every {text} is no duration", hint="a number with s, m or h, as 60s")
-    return float(found[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[found[2]]
+    seconds = float(found[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[found[2]]
+    if not seconds:
+        raise UsageError(f"--every {text} leaves no time between two looks", hint="as 60s; 1s is often")
+    return seconds

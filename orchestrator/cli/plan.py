@@ -10,6 +10,7 @@ import click
 from orchestrator.cli.options import again_option, estate_option, output_option, parallel_option, scope_options
 from orchestrator.cli.session import Limits, session
 from orchestrator.cli.show_plan import print_plan
+from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.snapshots import refuse_without_snapshots
 from orchestrator.planning import saved
 
@@ -35,6 +36,8 @@ def plan(
     output: str,
 ) -> None:
     """Show what would be changed, unit by unit, each with its reason. Changes nothing."""
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"there is no folder {out.parent}", hint="make it, or name another file with --out")
     with session(estate, limits, parallel=parallel) as it:
         made = it.plan()
         refuse_without_snapshots(made, it.world)
@@ -52,6 +55,11 @@ def plan(
 
 def _write(path: Path, text: str) -> None:
     """For the owner's eyes only: a plan names hosts and values."""
-    path.touch(mode=0o600, exist_ok=True)
-    path.chmod(0o600)
-    path.write_text(text + "\n")
+    try:
+        path.touch(mode=0o600, exist_ok=True)
+        path.chmod(0o600)
+        path.write_text(text + "\n")
+    except OSError as error:
+        raise OrchestratorError(
+            f"the plan cannot be saved: {path}: {error.strerror}", hint="name another file with --out"
+        ) from None

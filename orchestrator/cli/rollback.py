@@ -70,13 +70,19 @@ def _target(loaded: Loaded, store: Store, placement: str, run: int | None) -> Pi
     goods = store.goods(placement, whole=True)
     found = _chosen(goods, run, now.revision if now else documents, now.run if now else 0)
     if found is None:
-        runs = sorted({good.run for good in goods}, reverse=True)
-        there = f"there are: {', '.join(map(str, runs[:10]))}" if runs else "revisions are kept from the next run on"
-        what = (
-            f"run {run} has left no revision of {placement}" if run else f"no earlier revision of {placement} is kept"
-        )
-        raise UsageError(what, hint=there)
+        raise _nothing_there(goods, run, placement)
     return PinRow(placement, found.run, found.revision, documents, store.now(), "rollback")
+
+
+def _nothing_there(goods: list[Good], run: int | None, placement: str) -> UsageError:
+    runs = sorted({good.run for good in goods}, reverse=True)
+    there = (
+        f"runs that have left one: {', '.join(map(str, runs[:10]))}" if runs else "they are kept from the next run on"
+    )
+    if run:
+        return UsageError(f"run {run} has left no revision of {placement}", hint=there)
+    same = "; all of the present documents" if runs else ""
+    return UsageError(f"no earlier revision of {placement} is kept", hint=there + same)
 
 
 def _chosen(goods: list[Good], run: int | None, revision: str, pinned_to: int) -> Good | None:

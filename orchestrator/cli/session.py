@@ -205,7 +205,9 @@ def scope_of(loaded: Loaded, limits: Limits) -> Scope:
         selector = selectors.parse(limits.site)
         sites = frozenset(name for name, site in loaded.sites.items() if picks(selector, site.model))
         if not sites:
-            raise UsageError(f"--site {limits.site} fits no site", hint=f"there are: {', '.join(sorted(loaded.sites))}")
+            there = f"there are: {', '.join(sorted(loaded.sites))}"
+            hint = f"by its name: --site name={limits.site}" if limits.site in loaded.sites else there
+            raise UsageError(f"--site {limits.site} fits no site", hint=hint)
     targets = tuple(limits.targets) or None
     if targets:
         sites = (sites or frozenset(loaded.sites)) & frozenset(target.split("/", 1)[0] for target in targets)

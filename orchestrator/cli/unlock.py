@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -24,8 +25,10 @@ def unlock(site: str, estate: Path | None, yes: bool) -> None:
     with session(estate, Limits(site=f"name={site}")) as it:
         held = it.world.store.lease(site)
         who = shown(held.holder) if held else "whoever holds it on the targets"
-        if not yes and not click.confirm(f"Take the lease of {site} from {who}?", err=True):
-            raise UsageError("nothing was unlocked", hint="give --yes where nobody can answer")
+        if not yes and not (sys.stdin.isatty() and click.confirm(f"Take the lease of {site} from {who}?", err=True)):
+            raise UsageError(
+                f"{site} is held by {who}; nothing was unlocked", hint="give --yes where nobody can answer"
+            )
         it.world.store.unlock(site)
         it.look()  # a host is asked only where it answers
         for (name, _), driver in it.world.drivers.items():

@@ -139,7 +139,7 @@ def find(home: Home, short: str) -> Machine:
         if machines
         else "there are none; an apply to a site with `provider: lab` makes them"
     )
-    raise LabError(f"machine {short}: is not in the lab", hint=there)
+    raise LabError(f"there is no machine {short} in the lab", hint=there)
 
 
 def free_address(home: Home, name: str, taken: Iterable[str]) -> str:
@@ -209,7 +209,7 @@ def _named(home: Home, request: Mapping[str, Any]) -> list[Machine]:
     names = [str(name) for name in request.get("names") or []]
     for name in names:
         if name not in known:
-            raise LabError(f"machine {name}: is not in the lab")
+            raise LabError(f"there is no machine {name} in the lab")
     return [known[name] for name in names]
 
 

@@ -172,7 +172,7 @@ def _copied(folder: Path, one: Any, roles: Path) -> bool:
     """Whether a role is a plain folder of this computer, copied: ansible-galaxy takes archives and git only."""
     source = one.get("src") or one.get("name") if isinstance(one, dict) else one
     place = _local(source)
-    if not place or source.startswith(("git+", "file:")) or (isinstance(one, dict) and one.get("scm")):
+    if not place or str(source).startswith(("git+", "file:")) or (isinstance(one, dict) and one.get("scm")):
         return False
     path = (folder / place).resolve()
     if not path.is_dir():
