@@ -1,4 +1,4 @@
-"""What can be found wrong without any target: in all blueprints, used or not, and all placements at all sites."""
+"""What can be found wrong without any target: in the estate's blueprints, used or not, and placements at all sites."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from orchestrator.model.source import Diagnostic, Source
 def check(loaded: Loaded) -> tuple[Diagnostic, ...]:
     """All diagnostics, each once, in the order of files and lines."""
     resolver = Resolver(loaded, Known(), {})
-    for key in loaded.blueprints:
+    used = set(loaded.chosen.values())
+    for key in (key for key, source in loaded.blueprints.items() if key in used or not source.folder.is_built_in):
         blueprint, templates = resolver.blueprint(key)
         resolver.told.update(_manifests(blueprint, templates))
     found = {*resolver.told, *resolver.run(None).diagnostics, *_types_at_sites(loaded, resolver)}

@@ -12,6 +12,8 @@ from orchestrator.documents.written import Written
 from orchestrator.model.revision import PinRow
 from orchestrator.model.source import Diagnostic
 
+BUILT_IN = "catalogue:"
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -24,6 +26,11 @@ class Folder:
     root: Path
     label: str
     files: Mapping[str, bytes]
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it comes with this program."""
+        return self.label.startswith(BUILT_IN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.documents.checks import check_blueprint, check_placements, check_sites
 from orchestrator.documents.finding import ROOT, Found, Walk, catalogue
 from orchestrator.documents.folders import check_paths, read_folder
-from orchestrator.documents.loaded import BlueprintSource, Folder, Loaded
+from orchestrator.documents.loaded import BUILT_IN, BlueprintSource, Folder, Loaded
 from orchestrator.documents.models import Blueprint, Estate, Placement, Site
 from orchestrator.documents.providers import Provider, provider_at
 from orchestrator.documents.validation import KINDS, AnyDocument, to_document
@@ -74,7 +74,7 @@ def _providers(shelf: Shelf) -> dict[str, Provider]:
 def _catalogue() -> Shelf:
     """The built-in blueprints."""
     place = catalogue()
-    shelf = Shelf(place or Path("/"), "catalogue:")
+    shelf = Shelf(place or Path("/"), BUILT_IN)
     if place is not None:
         shelf.add_all(Walk(place, shelf.prefix).run())
     return shelf
