@@ -155,7 +155,8 @@ def test_a_kept_disk_goes_to_the_next_machine_and_nobody_elses_volume_does(bench
     foreign = bench.call("create_volume", **volume)["VolumeId"]
     (subnet, *_) = bench.call("describe_subnets")["Subnets"]
     bench.settings = {**bench.settings, "networks": {"front": subnet["SubnetId"]}}
-    unit = bench.machine("db-0", disks={"data": {"size": "1Gi", "keep": True}}, networks=["front"])
+    inputs = {"disks": {"data": {"size": "1Gi", "keep": True}}, "networks": ["front"]}
+    unit = bench.machine("db-0", **inputs, labels={"tier": "gold"})
     driver = bench.driver()
     (outcome,) = go(driver, changes([unit], driver.observe([unit], []), Action.CREATE)).values()
     assert outcome.result == Result.FAILED
@@ -169,7 +170,18 @@ def test_a_kept_disk_goes_to_the_next_machine_and_nobody_elses_volume_does(bench
     assert outcome.result == Result.DONE, outcome
     (disk,) = kept(bench)
     assert attached(bench, disk)
-    assert bench.named("here-shop-db-0")[0]["SubnetId"] == subnet["SubnetId"]
+    (instance,) = bench.named("here-shop-db-0")
+    assert instance["SubnetId"] == subnet["SubnetId"]
+    assert {"Key": "tier", "Value": "gold"} in instance["Tags"]
+
+    bench.call("stop_instances", InstanceIds=[instance["InstanceId"]])
+    unit, driver = bench.machine("db-0", **inputs), bench.driver(refresh=True)
+    seen = driver.observe([unit], [])
+    assert seen.units[unit.address].because == "the machine is stopped"  # type: ignore[union-attr]
+    (outcome,) = go(driver, changes([unit], seen, Action.UPDATE)).values()
+    assert outcome.result == Result.DONE, outcome
+    (instance,) = bench.named("here-shop-db-0")
+    assert (instance["State"]["Name"], "tier" in {tag["Key"] for tag in instance["Tags"]}) == ("running", False)
 
     driver = bench.driver()
     known = records([unit], {unit.address.name: outcome})
@@ -231,6 +243,9 @@ def test_a_virtual_machines_disk_and_networks_are_those_that_are_declared(bench:
     assert done(Action.UPDATE).result == Result.DONE
     assert bench.devices("here-shop-db-0") == ([20], ["DC0_DVPG0", "VM Network"]), "what is not declared is left"
     assert "label.tier" not in bench.settings_of("here-shop-db-0")
+    bench.call("done(vms[a['name']].PowerOff())", name="here-shop-db-0")
+    assert done(Action.WAIT).result == Result.DONE, "what is stopped is started"
+    assert bench.call("answer = vms[a['name']].runtime.powerState", name="here-shop-db-0") == "poweredOn"
     assert "disk" in done(Action.UPDATE, disk="5Gi").message
     assert "Removing interfaces is not allowed" in done(Action.UPDATE, networks=["front"]).message
     refused = done(Action.UPDATE, networks=["nowhere"])

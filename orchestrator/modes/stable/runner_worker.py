@@ -185,6 +185,7 @@ def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
         cmdline=cmdline,
         envvars=environment(order, folder),
         event_handler=handle,
+        fact_cache_type="",  # else it puts its own, a new one each time, in place of what the user's settings name
         suppress_env_files=True,
         quiet=True,
     )
