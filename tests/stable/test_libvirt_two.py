@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.documents.providers import BUILT_IN
 from orchestrator.model.change import Action
-from orchestrator.model.outcome import Outcome
+from orchestrator.model.outcome import Outcome, Result
 from orchestrator.model.unit import Unit
 from orchestrator.toolchain import provider_needs
 from tests.machines import libvirtd
@@ -97,3 +97,29 @@ def test_new_machines_are_dealt_over_hypervisors_and_stay_where_they_are(
     assert all(NO_ADDRESS in outcome.message for outcome in outcomes.values()), outcomes
     assert where()[first] == ["db-0", "db-2", "web-1"]
     assert where()[second] == ["db-1", "db-3", "web-0"], "to its disk, though the other has more memory"
+
+
+def test_a_machine_that_is_given_back_has_its_size_again(
+    bench: LibvirtBench, hypervisors: tuple[Libvirtd, Libvirtd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_FIRST_ANSWER", "1")  # nothing in it could answer
+    bench.settings = {**bench.settings, "stop": 1}
+
+    def cpus() -> list[str]:
+        found = [one for one in hypervisors if "here-shop-db-0" in one.virsh("list", "--all", "--name").split()]
+        return [line for line in found[0].virsh("dumpxml", "here-shop-db-0").split("\n") if "<vcpu" in line]
+
+    done(bench, [bench.machine("db-0")], Action.CREATE)
+    before = cpus()
+    unit, driver = bench.machine("db-0", cpu=4), bench.driver(refresh=True)
+    todo = changes([unit], driver.observe([unit], []), Action.UPDATE)
+    (kept,) = driver.snapshot(todo, "before")
+    assert kept.result == Result.DONE, kept.message
+    done(bench, [unit], Action.UPDATE)
+    assert cpus() != before
+    (given_back,) = bench.driver(refresh=True).restore(todo, "before")
+    assert "as in snapshot before, and does not answer" in given_back.message
+    assert cpus() == before
+    (dropped,) = bench.driver(refresh=True).drop_snapshot(todo, "before")
+    assert dropped.result == Result.DONE, dropped.message
+    assert cpus() == before

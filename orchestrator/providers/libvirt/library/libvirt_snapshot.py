@@ -21,6 +21,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.orchestrator_libvirt import FAILURES, HypervisorError, connected, libvirt, said
 
 MERGE_S = 3600
+SIZES = ("vcpu", "memory", "currentMemory")
+INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE if libvirt else 0
 
 
 class Snapshots:
@@ -78,7 +80,7 @@ class Snapshots:
         return {name: (one.get("file", ""), *before[name]) for name, one in above.items() if one is not None}
 
     def restore(self, name: str) -> bool:
-        """Give its disks back as they were kept."""
+        """Give its disks back as they were kept, and its processors and memory."""
         snapshot = self.named(name)
         if snapshot is None:
             raise HypervisorError(f"{self.domain.name()} has no snapshot {name}")
@@ -88,7 +90,21 @@ class Snapshots:
             self.domain.destroy()
         for above, below, form in self.layers(snapshot).values():
             self._emptied(above, below, form)
+        self._sized(snapshot)
         return True
+
+    def _sized(self, snapshot: Any) -> None:
+        """The size that it had for its next start; what else it was given since, disks and cards, stays."""
+        kept = ET.fromstring(snapshot.getXMLDesc())  # noqa: S314
+        root = ET.fromstring(self.domain.XMLDesc(INACTIVE))  # noqa: S314
+        before = {name: root.findtext(name) for name in SIZES}
+        for name in SIZES:
+            was, at = kept.find(f"inactiveDomain/{name}"), root.find(name)
+            was = kept.find(f"domain/{name}") if was is None else was
+            if was is not None and at is not None:
+                at.text, at.attrib = was.text, dict(was.attrib)
+        if {name: root.findtext(name) for name in SIZES} != before:
+            self.connection.defineXML(ET.tostring(root, encoding="unicode"))
 
     def _emptied(self, above: str, below: str, form: str) -> None:
         """A layer that holds nothing, in place of one that does. Cut between the two, a second run makes it."""
