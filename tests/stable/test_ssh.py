@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -196,17 +197,21 @@ def cut_in_mid_play(ssh: Any, tools: Any, number: signal.Signals) -> tuple[Any, 
         """,
     )
     reached: list[int] = []
+    ended = threading.Event()
 
     def cut() -> None:
         while not (ssh.host("h1") / "began").exists():
             time.sleep(0.05)
-        reached.extend(sessions(ssh))
-        for pid in reached:
-            os.kill(pid, number)
+        while not ended.wait(0.05):  # Ansible tries once more where it was just about to write
+            for pid in set(sessions(ssh)) - set(reached):
+                reached.append(pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
 
     cutter = threading.Thread(target=cut)
     cutter.start()
     outcome = tools.apply(ssh.driver(), [ssh.unit("h1")])["h1"]
+    ended.set()
     cutter.join()
     return outcome, reached
 
