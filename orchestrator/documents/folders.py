@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.documents.loaded import Folder
 from orchestrator.documents.models import Blueprint
+from orchestrator.documents.playbooks import playbook_problems
 from orchestrator.documents.source_paths import inside, source_problems
 from orchestrator.documents.validation import did_you_mean
 from orchestrator.documents.written import JsonPath, Written
-from orchestrator.documents.yaml import syntax_error
 from orchestrator.model.source import Diagnostic, Source
 
 MAX_FILES = 10_000
@@ -116,9 +116,9 @@ def check_paths(document: Written[Blueprint], folder: Folder) -> Iterator[Diagno
             continue
         path: JsonPath = ("spec", "stable", name, "configure")
         if configure.playbook is not None:
-            yield from _playbook(document, folder, (*path, "playbook"), configure.playbook)
+            yield from _playbook(document, folder, (*path, "playbook"), configure.playbook, configure.vars)
         if configure.remove is not None:
-            yield from _playbook(document, folder, (*path, "remove"), configure.remove)
+            yield from _playbook(document, folder, (*path, "remove"), configure.remove, ())
         for index, role in enumerate(configure.roles):
             yield from _role(document, folder, (*path, "roles", index), role)
     for name, agile in document.model.spec.agile.items():
@@ -129,15 +129,17 @@ def check_paths(document: Written[Blueprint], folder: Folder) -> Iterator[Diagno
         yield from source_problems(document, folder, ("spec", "agile", name), agile)
 
 
-def _playbook(document: Written[Blueprint], folder: Folder, at: JsonPath, name: str) -> Iterator[Diagnostic]:
+def _playbook(
+    document: Written[Blueprint], folder: Folder, at: JsonPath, name: str, given: Collection[str]
+) -> Iterator[Diagnostic]:
     inner = inside(name)
     if inner is None:
         yield _leaves(document, at, name)
     elif inner not in folder.files:
         hint = did_you_mean(inner, folder.files) or "paths are relative to the blueprint's folder"
         yield Diagnostic(document.at.of(*at), f"there is no file `{name}` in {folder.label}", hint)
-    elif problem := syntax_error(folder.files[inner], f"{folder.label}/{inner}"):
-        yield problem
+    else:
+        yield from playbook_problems(folder.files[inner], f"{folder.label}/{inner}", given)
 
 
 def _role(document: Written[Blueprint], folder: Folder, at: JsonPath, name: str) -> Iterator[Diagnostic]:

@@ -134,6 +134,14 @@ def test_requirements_beside_the_playbook_count_and_a_role_may_be_a_plain_folder
     assert "debug" in (second.roles[0] / "renamed" / "tasks" / "main.yml").read_text()
 
 
+def test_a_playbook_that_asks_is_not_waited_for(team: Any, tools: Any) -> None:
+    asking = "vars_prompt: [{name: answer, default: none}], tasks: [{ansible.builtin.pause: {prompt: Go on}}]"
+    (team.blueprint / "requirements.yml").unlink()
+    team.write("asks.yml", f"- {{hosts: db, gather_facts: false, {asking}}}\n")
+    outcome = tools.apply(team.driver(), [team.unit("h1", playbook="asks.yml")])["h1"]
+    assert outcome.result == Result.DONE, outcome
+
+
 def test_a_branch_counts_as_where_it_stands_and_without_network_as_where_it_stood(team: Any, tmp_path: Path) -> None:
     role = tmp_path / "their-role"
     one = {"src": f"git+file://{role}", "version": "main"}

@@ -153,7 +153,7 @@ def extra_args(settings: str | None) -> str:
 
 def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
     """Run the ordered playbook to its end."""
-    import ansible_runner
+    from ansible_runner.interface import init_runner
 
     for name in ("runner", "tmp"):
         (folder / name).mkdir()
@@ -177,7 +177,7 @@ def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
             tell(one)
         return False  # ansible-runner need not keep it
 
-    ansible_runner.run(
+    runner = init_runner(
         private_data_dir=str(folder / "runner"),
         project_dir=order["cwd"],
         playbook=order["playbook"] or str(folder / "playbook.yml"),
@@ -189,6 +189,9 @@ def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
         suppress_env_files=True,
         quiet=True,
     )
+    # ansible-runner gives it a terminal: `vars_prompt` and `pause` would wait for an answer that never comes.
+    runner.config.command = ["sh", "-c", 'exec "$@" < /dev/null', "sh", *runner.config.command]
+    runner.run()
     learnt = folder / "learnt.json"
     tell({"kind": "end", "learnt": json.loads(learnt.read_text()) if learnt.exists() else None})
 
