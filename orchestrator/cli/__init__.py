@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -52,6 +53,7 @@ COMMANDS = {
 
 _LINES = {name: line for commands in COMMANDS.values() for name, line in commands.items()}
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 64, 130
 
 
@@ -131,6 +133,10 @@ class Root(click.Group):
         except (click.Abort, KeyboardInterrupt):
             click.echo("Interrupted.", err=True)
             return EXIT_INTERRUPTED
+        except OSError as error:
+            from orchestrator.cli import failure
+
+            return failure.no_room(error) if error.errno in NO_ROOM else failure.bug(error)
         except Exception as error:  # noqa: BLE001 a bug of ours: said as one, not thrown at a person
             from orchestrator.cli import failure
 

@@ -45,6 +45,14 @@ def _reader(meta: Mapping[str, Any]) -> Any:
         return lambda file: ()
 
 
+def no_room(error: OSError) -> int:
+    """Say that a disk takes nothing more; exit code 1."""
+    where = f"{error.filename}: " if error.filename else ""
+    click.echo(f"Error: {where}{error.strerror}", err=True)
+    click.echo("  make room, or write elsewhere, and run again: what is done already is found", err=True)
+    return 1
+
+
 def bug(error: Exception) -> int:
     """Say that it is a bug of ours and where to read more; exit code 1. ORCHESTRATOR_DEBUG=1 raises it instead."""
     if os.environ.get("ORCHESTRATOR_DEBUG"):

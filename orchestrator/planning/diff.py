@@ -24,6 +24,7 @@ from orchestrator.planning.wording import (
 NOT_THERE_YET = "not there yet"
 DELETED_OUTSIDE = "was deleted outside"
 AS_DECLARED = "as declared"
+_OUR_LABELS = "metadata.labels[orchestrator.dev/"
 AGAIN = "as declared, applied again as asked"
 UNSEEN = "held: this site's document names nothing that could see it"
 
@@ -121,6 +122,7 @@ def _compared(base: Change, unit: Unit, seen: Present) -> Change:
     drift = drift_of(unit, seen)
     if stamp.address != unit.address:
         reasons.append(f"address moved from {stamp.address}")
+        drift = tuple(each for each in drift if not each.path.startswith(_OUR_LABELS))  # they say where it was
     if not same_digest:
         differences, said = _declared(unit, seen, stamp, base.record)
         reasons += said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import re
@@ -124,6 +125,12 @@ def test_a_bug_is_told_as_one_and_its_traceback_has_no_values(monkeypatch: pytes
     assert "test_root.py" in written.read_text()
     assert "canary" not in written.read_text() + result.output
     assert written.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_disk_that_is_full_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = failing(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "/x/y"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: /x/y: No space left on device\n  make room, ")
 
 
 def test_a_bug_is_raised_for_those_who_debug(monkeypatch: pytest.MonkeyPatch) -> None:
