@@ -156,6 +156,7 @@ def test_a_kept_disk_goes_to_the_next_machine_and_nobody_elses_volume_does(bench
     (subnet, *_) = bench.call("describe_subnets")["Subnets"]
     bench.settings = {**bench.settings, "networks": {"front": subnet["SubnetId"]}}
     inputs = {"disks": {"data": {"size": "1Gi", "keep": True}}, "networks": ["front"]}
+    bench.small = bench.large
     unit = bench.machine("db-0", **inputs, labels={"tier": "gold"})
     driver = bench.driver()
     (outcome,) = go(driver, changes([unit], driver.observe([unit], []), Action.CREATE)).values()
@@ -175,6 +176,7 @@ def test_a_kept_disk_goes_to_the_next_machine_and_nobody_elses_volume_does(bench
     assert {"Key": "tier", "Value": "gold"} in instance["Tags"]
 
     bench.call("stop_instances", InstanceIds=[instance["InstanceId"]])
+    bench.small = {}
     unit, driver = bench.machine("db-0", **inputs), bench.driver(refresh=True)
     seen = driver.observe([unit], [])
     assert seen.units[unit.address].because == "the machine is stopped"  # type: ignore[union-attr]
@@ -182,6 +184,7 @@ def test_a_kept_disk_goes_to_the_next_machine_and_nobody_elses_volume_does(bench
     assert outcome.result == Result.DONE, outcome
     (instance,) = bench.named("here-shop-db-0")
     assert (instance["State"]["Name"], "tier" in {tag["Key"] for tag in instance["Tags"]}) == ("running", False)
+    assert bench.cpus("here-shop-db-0") == 4, "what is declared no more is left"
 
     driver = bench.driver()
     known = records([unit], {unit.address.name: outcome})
