@@ -19,7 +19,7 @@ from orchestrator.cli.options import (
 from orchestrator.cli.pinning import end_outdated
 from orchestrator.cli.running import DONE, FAILED, IN_PART, carry_out, make_view
 from orchestrator.cli.session import Limits, Session, session
-from orchestrator.cli.show_plan import confirm, print_plan
+from orchestrator.cli.show_plan import confirm, print_plan, warn
 from orchestrator.cli.views.apply import ApplyView, RunSummary
 from orchestrator.errors import StalePlanError, UsageError
 from orchestrator.execution.snapshots import refuse_without_snapshots, unfinished
@@ -75,6 +75,7 @@ def converge(
         view.started(shown)
     else:
         print_plan(shown, output)
+        warn(it.loaded.diagnostics)
     counts = shown.summary()
     if not shown.acting and not unfinished(shown, it.world):
         agreed()

@@ -9,7 +9,7 @@ import click
 
 from orchestrator.cli.options import again_option, estate_option, output_option, parallel_option, scope_options
 from orchestrator.cli.session import Limits, session
-from orchestrator.cli.show_plan import print_plan
+from orchestrator.cli.show_plan import print_plan, warn
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.snapshots import refuse_without_snapshots
 from orchestrator.planning import saved
@@ -42,6 +42,7 @@ def plan(
         made = it.plan()
         refuse_without_snapshots(made, it.world)
         print_plan(made, output)
+        warn(it.loaded.diagnostics)
         if out is not None:
             _write(out, json.dumps(saved.save(made), indent=1))
     if detailed_exitcode and made.acting:

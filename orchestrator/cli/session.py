@@ -145,14 +145,14 @@ class Limits:
 
 
 def load(estate: Path | None) -> Loaded:
-    """The documents. Raises DocumentsError with everything that is wrong in them."""
+    """The documents, with what is doubtful in them. Raises DocumentsError with everything that is wrong in them."""
     loaded = documents.load(documents.find_root(estate or Path.cwd()))
     found = list(loaded.diagnostics)
     if not _errors(found):
         found += desired.check(loaded)
     if _errors(found):
         raise DocumentsError(sorted(set(found)))
-    return loaded
+    return replace(loaded, diagnostics=tuple(sorted(set(found))))
 
 
 def _errors(diagnostics: list[documents.Diagnostic]) -> list[documents.Diagnostic]:

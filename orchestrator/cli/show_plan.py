@@ -6,12 +6,14 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 
 import click
 import yaml
 
 from orchestrator.cli.views.plan import plan_data, plan_text
 from orchestrator.model.change import Plan
+from orchestrator.model.source import Diagnostic
 
 
 def print_plan(plan: Plan, output: str) -> None:
@@ -23,6 +25,12 @@ def print_plan(plan: Plan, output: str) -> None:
     else:
         width = shutil.get_terminal_size((120, 24)).columns
         click.echo(plan_text(plan, colour=sys.stdout.isatty(), width=width, now=time.time()))
+
+
+def warn(diagnostics: Iterable[Diagnostic]) -> None:
+    """What is doubtful in the documents, on stderr, beside the plan that was made of them."""
+    for each in diagnostics:
+        click.echo(f"Warning: {each}", err=True)
 
 
 def confirm(plan: Plan) -> bool:

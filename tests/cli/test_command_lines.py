@@ -51,6 +51,20 @@ def test_a_plan_that_cannot_be_written_is_said(empty: Path) -> None:
     assert "File name too long" in text
 
 
+def test_what_is_doubtful_in_the_documents_is_told_with_the_plan(empty: Path) -> None:
+    folder = empty / "blueprints" / "web"
+    folder.mkdir(parents=True)
+    (folder / "map.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
+    head = "apiVersion: orchestrator/v1alpha1\nkind: {}\nmetadata: {{name: web{}}}\n"
+    ready = "ready: [{kind: Deploymnt, condition: '${true}'}]"
+    workload = f"spec: {{agile: {{web: {{manifests: [map.yaml], {ready}}}}}}}\n"
+    (folder / "blueprint.yaml").write_text(head.format("Blueprint", ", version: 1.0.0") + workload)
+    (empty / "web.yaml").write_text(head.format("Placement", "") + "spec: {blueprint: ./blueprints/web, sites: {}}\n")
+    cluster = "spec: {agile: {cluster: {kubeconfig: nowhere}}}\n"
+    (empty / "site.yaml").write_text((empty / "site.yaml").read_text().replace("spec: {}\n", cluster))
+    assert "Warning: blueprints/web/blueprint.yaml:4:" in told("plan", "-C", empty)[1]
+
+
 def test_a_site_by_its_bare_name_is_told_how_to_be_named(empty: Path) -> None:
     assert told("plan", "-C", empty, "--site", "lab")[1].endswith("  by its name: --site name=lab\n")
 

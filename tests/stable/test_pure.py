@@ -157,6 +157,8 @@ def test_ports_and_pages_are_tried_from_here() -> None:
         f"tcp {port}: connection refused; http {port}/ok: connection refused"
     )
     told: list[str] = []
+    unknown = ready.why_not_ready([{"tcp": 80}], "no-such-host.invalid")
+    assert unknown.startswith("tcp 80: there is no address for the name no-such-host.invalid; ")
     why = ready.wait([{"tcp": port, "within": 1.2}], "127.0.0.1", lambda commands: [""], told.append)
     assert why == f"not ready within 1.2 s: tcp {port}: connection refused"
     assert told == [f"waiting: tcp {port}: connection refused"] * 2

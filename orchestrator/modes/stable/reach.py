@@ -185,7 +185,7 @@ class Worker:
         try:
             said = self.direct.run(asked, timeout)
         except direct.Lost as lost:
-            return {"unreachable": f"{_label(connection, '')}: {lost}"}
+            return {"unreachable": f"{_label(connection, connection.transport)}: {lost}"}
         except TimeoutError:
             return {"unreachable": _unreachable(connection, "timed out", timeout)}
         return _answer_in(connection, said.code, said.stdout, said.stderr, timeout)
@@ -264,7 +264,8 @@ def _answer_in(connection: Any, code: int, stdout: bytes, stderr: bytes, timeout
     why = said[-1].strip() if said else f"exit code {code}"
     if code == NO_PROGRAM and "python" in why:
         help_ = "install it, or name another by `ansible_python_interpreter`"
-        return {"unreachable": f"{_label(connection, '')}: there is no Python 3 on the host ({why}); {help_}"}
+        label = _label(connection, connection.transport)
+        return {"unreachable": f"{label}: there is no Python 3 on the host ({why}); {help_}"}
     return {"unreachable": _unreachable(connection, f"the probe did not run: {why}", timeout)}
 
 

@@ -74,6 +74,8 @@ def _try(check: Check, address: str) -> str:
         told = _http(check["http"], address) if check.get("http") else _tcp(int(check["tcp"]), address)
     except TimeoutError:
         told = "no answer"
+    except socket.gaierror:
+        told = f"there is no address for the name {address}; give the host an `ansible_host`"
     except (OSError, http.client.HTTPException) as error:
         told = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
     return f"{_name(check)}: {told}" if told else ""
