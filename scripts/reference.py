@@ -6,14 +6,19 @@ python scripts/reference.py --check  exit 1 where it is not what the code says
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import BaseModel
 
 from orchestrator.cli import COMMANDS, root
+from orchestrator.documents import agile_sources, change_policy, models, workloads
 from orchestrator.documents.schema import schema
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
@@ -71,9 +76,32 @@ def rows(whole: dict[str, Any], node: dict[str, Any], path: str, above: tuple[st
     for name, field in node.get("properties", {}).items():
         inner, suffix, model = opened(whole, field)
         default = "required" if name in required else f"default `{field['default']}`" if field.get("default") else ""
-        yield f"| `{path}{name}{suffix}` | {type_of(field)} | {default} | {field.get('description', '')} |"
+        told = (
+            field.get("description") or comments().get((model_of(above), name)) or (inner or {}).get("description", "")
+        )
+        first = " ".join(told.split("\n\n")[0].split()).replace("|", "\\|")
+        yield f"| `{path}{name}{suffix}` | {type_of(field)} | {default} | {first} |"
         if inner is not None and model not in above:
             yield from rows(whole, inner, f"{path}{name}{suffix}.", (*above, model))
+
+
+def model_of(above: tuple[str, ...]) -> str:
+    """The model whose fields are written, by its name; empty for the document itself."""
+    return above[-1] if above else ""
+
+
+@functools.cache
+def comments() -> dict[tuple[str, str], str]:
+    """What the comment behind a field says, by (model, key)."""
+    found = {}
+    for module in (models, workloads, agile_sources, change_policy):
+        for model in vars(module).values():
+            if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == module.__name__:
+                said = dict(re.findall(r"^    (\w+): [^#\n]*  # (.+)$", inspect.getsource(model), re.MULTILINE))
+                for name, info in model.model_fields.items():
+                    if name in said:
+                        found[model.__name__, info.alias or name] = said[name]
+    return found
 
 
 def opened(whole: dict[str, Any], field: dict[str, Any]) -> tuple[dict[str, Any] | None, str, str]:
