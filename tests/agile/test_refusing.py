@@ -130,3 +130,14 @@ def test_fields_without_places_are_told_at_the_object() -> None:
 def test_a_unit_is_the_same_wherever_its_fields_come_from() -> None:
     one: Any = unit(MANIFEST)
     assert replace(one, at=at) == one
+
+
+def test_whole_templates_that_servers_repeat_are_left_out() -> None:
+    template = '{"labels":{"a":"b"},"Spec":{"Volumes":null,"Containers":[{"Name":"c","Image":"y","TTY":false}]}}'
+    message = f"Invalid value: {template}: field is immutable"
+    long = RefusedError(422, "Invalid", "…", ({"field": "spec.template", "message": message},))
+    assert [why for why, _ in found(long)] == ["spec.template: field is immutable"]
+    diff = "Forbidden: spec is immutable after creation\n@@ -1,6 +1,6 @@\n {\n"
+    assert [why for why, _ in found(RefusedError(422, "Invalid", "…", ({"field": "spec", "message": diff},)))] == [
+        "spec: Forbidden: spec is immutable after creation"
+    ]

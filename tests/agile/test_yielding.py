@@ -9,7 +9,7 @@ import pytest
 from orchestrator.model.observation import Difference
 from orchestrator.modes.agile.api import RefusedError
 from orchestrator.modes.agile.healing import healing, with_history
-from orchestrator.modes.agile.judging import forced, said, webhook_trouble
+from orchestrator.modes.agile.judging import forced, webhook_trouble
 from orchestrator.modes.agile.yielding import steps, with_live
 
 
@@ -80,20 +80,22 @@ def refusal(status: int, message: str, *causes: tuple[str, str]) -> RefusedError
     return RefusedError(status, "Invalid", message, tuple({"field": f, "message": m} for f, m in causes))
 
 
-def test_a_refusal_is_said_by_field_without_the_whole_templates_that_servers_repeat() -> None:
-    template = '{"labels":{"a":"b"},"Spec":{"Volumes":null,"Containers":[{"Name":"c","Image":"y","TTY":false}]}}'
-    long = refusal(422, "…", ("spec.template", f"Invalid value: {template}: field is immutable"))
-    assert said(long) == "spec.template: field is immutable"
-    diff = refusal(422, "…", ("spec", "Forbidden: spec is immutable after creation\n@@ -1,6 +1,6 @@\n {\n"))
-    assert said(diff) == "spec: Forbidden: spec is immutable after creation"
-
-
 def test_a_replacement_is_forced_only_where_nothing_else_is_refused() -> None:
     image = [Difference("spec.template.spec.containers[c].image", "x", "y")]
     immutable = ("spec.template", "field is immutable")
     assert [d.replace for d in forced(refusal(422, "", immutable), image)] == [True]
     assert forced(refusal(422, "", immutable, ("spec.n", "must be at least 1")), image) == ()
     assert forced(refusal(422, "", ("metadata.labels", "field is immutable")), image) == ()
+
+
+def test_a_deployment_whose_defaults_forbid_to_recreate_is_replaced() -> None:
+    why = "Forbidden: may not be specified when strategy `type` is 'Recreate'"
+    refused = refusal(422, "", ("spec.strategy.rollingUpdate", why))
+    kind = [Difference("spec.strategy.type", "RollingUpdate", "Recreate")]
+    declared: dict[str, Any] = {"spec": {"strategy": {"type": "Recreate"}}}
+    assert [d.replace for d in forced(refused, kind, declared)] == [True]
+    declared["spec"]["strategy"]["rollingUpdate"] = {"maxSurge": 1}
+    assert forced(refused, kind, declared) == ()
 
 
 def test_a_webhook_that_cannot_be_asked_is_told_from_one_that_says_no() -> None:

@@ -117,7 +117,8 @@ class Comparer:
             return replace(local, settled=True)
         kept = tuple(each for each in local.differences if each.kept)
         ours = tuple(each for each in local.differences if not each.kept)
-        if forced := judging.forced(refused, ours):
+        declared = unit.spec.get("object")
+        if forced := judging.forced(refused, ours, declared if isinstance(declared, Mapping) else {}):
             return replace(local, differences=(*forced, *kept), settled=True)
         return replace(local, refused=refusals(unit, refused, self._scrub), settled=True)
 

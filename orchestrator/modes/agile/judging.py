@@ -137,15 +137,30 @@ def webhook_trouble(refused: RefusedError) -> str:
     return f"webhook {found[1]} is not ready: {_first_line(found[2]).removeprefix('failed to call webhook: ')}"
 
 
-def forced(refused: RefusedError, local: Sequence[Difference]) -> tuple[Difference, ...]:
+def forced(
+    refused: RefusedError, local: Sequence[Difference], declared: Mapping[str, Value] = {}
+) -> tuple[Difference, ...]:
     """The differences with `replace` where the refusal is only about fields that cannot be changed in place.
 
     Empty where something else is refused as well, or where no difference is at the field that is named.
     """
-    if not refused.causes or not all(_IMMUTABLE.search(str(cause.get("message", ""))) for cause in refused.causes):
+    causes = [_without_defaults(cause, declared) for cause in refused.causes]
+    if not causes or not all(_IMMUTABLE.search(str(cause.get("message", ""))) for cause in causes):
         return ()
-    forcing = {each.path for cause in refused.causes for each in _meant(str(cause.get("field", "")), local)}
+    forcing = {each.path for cause in causes for each in _meant(str(cause.get("field", "")), local)}
     return tuple(replace(each, replace=each.path in forcing) for each in local) if forcing else ()
+
+
+def _without_defaults(cause: Mapping[str, Any], declared: Mapping[str, Value]) -> Mapping[str, Any]:
+    """A Deployment keeps the defaults of a rolling update, which no apply takes away and `Recreate` forbids: to it the
+    strategy is immutable, unless it is our manifest that has both."""
+    spec = declared.get("spec")
+    strategy = spec.get("strategy") if isinstance(spec, Mapping) else None
+    if cause.get("field") != "spec.strategy.rollingUpdate" or not isinstance(strategy, Mapping):
+        return cause
+    if strategy.get("type") != "Recreate" or strategy.get("rollingUpdate"):
+        return cause
+    return {"field": "spec.strategy", "message": "immutable"}
 
 
 def _meant(named: str, local: Sequence[Difference]) -> list[Difference]:
