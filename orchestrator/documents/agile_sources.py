@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from orchestrator.documents.base import Items, Model, exactly_one
@@ -19,6 +20,7 @@ PortName = Annotated[str, Field(pattern=PORT_NAME, max_length=15)]
 EnvName = Annotated[str, Field(pattern=ENV_NAME)]
 MountPath = Annotated[str, Field(pattern=MOUNT_PATH)]
 DIGEST = r"^sha256:[0-9a-f]{64}$"
+_QUANTITY = re.compile(r"(\d+(\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?\d+)?")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -27,7 +29,13 @@ def _amount(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-Amount = Annotated[Expression, BeforeValidator(_amount)]
+def _quantity(value: str) -> str:
+    if "${" not in value and not _QUANTITY.fullmatch(value):
+        raise PydanticCustomError("amount", "must be a quantity of Kubernetes', such as 250m, 2, 512Mi or 10Gi")
+    return value
+
+
+Amount = Annotated[Expression, BeforeValidator(_amount), AfterValidator(_quantity)]
 
 
 class Probe(Model):

@@ -120,7 +120,8 @@ def test_the_newest_version_that_fits_is_picked(wanted: str, picked: str, estate
     files: dict[str, str | bytes | None] = {}
     for folder, version in (("mid", "1.10.0"), ("new", "2.0.0"), ("rc", "2.1.0-rc.1")):
         files[f"blueprints/{folder}/blueprint.yaml"] = BLUEPRINT.replace("1.2.0", version)
-        files[f"blueprints/{folder}/db.yaml"] = files[f"blueprints/{folder}/web/web.yaml"] = "x: 1\n"
+        files[f"blueprints/{folder}/db.yaml"] = "- hosts: all\n"
+        files[f"blueprints/{folder}/web/web.yaml"] = "x: 1\n"
     loaded = documents.load(estate(("shop.yaml", "shop@^1.0", f"'{wanted}'"), files=files))
     assert said(loaded) == []
     assert loaded.chosen == {"shop": ("shop", picked)}
@@ -133,7 +134,7 @@ def test_the_estates_blueprint_wins_over_the_built_in_one_of_the_same_version(es
         "blueprints/mine/blueprint.yaml": BLUEPRINT.replace(
             "name: shop, version: 1.2.0", "name: hello, version: 1.0.0"
         ),
-        "blueprints/mine/db.yaml": "x: 1\n",
+        "blueprints/mine/db.yaml": "- hosts: all\n",
         "blueprints/mine/web/web.yaml": "x: 1\n",
     }
     assert documents.load(estate(files=files)).blueprints["hello", "1.0.0"].folder.label == "blueprints/mine"
