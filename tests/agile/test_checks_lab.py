@@ -16,6 +16,7 @@ from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Present, Unreachable
 from orchestrator.model.outcome import Lease, Result
 from orchestrator.model.unit import Unit
+from orchestrator.modes.agile import api
 from tests.agile.estates import Estate, unit
 
 pytestmark = pytest.mark.lab
@@ -118,3 +119,14 @@ def test_somebody_with_rights_in_one_namespace_only_can_work_there(estate: Estat
     assert [o.result for o in few_rights.do([gone]).values()] == [Result.DONE]
     assert estate.observe([]).units == {}
     estate.kubectl("delete", "--wait=false", "namespace", "mine")
+
+
+def test_a_long_list_is_read_page_by_page(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    units = [config("paged", name=f"c{number}", a="1") for number in range(7)]
+    estate.converge(units)
+    monkeypatch.setattr(api, "PAGE", 3)
+    before = estate.driver.spent().requests
+    observed = estate.observe(units)
+    assert all(isinstance(observed.units[one.address], Present) for one in units)
+    assert estate.driver.spent().requests - before == observed.tally.requests >= 3
+    assert estate.plan(units) == {}
