@@ -205,7 +205,10 @@ def test_exec_takes_a_short_name_and_gives_the_commands_exit_code(home: Home):
     done = command_line(home, "exec", "db-1", "--", "sh", "-c", "cat /etc/hostname -; exit 5", input="in\n")
     assert (done.returncode, done.stdout) == (5, "lab-shop-db-1\nin\n")
     assert command_line(home, "exec", "lab-shop-db-0", "nosuch").returncode == 127
-    for short, said in (("shop", "is not in the lab"), ("lab", "could be lab-shop-db-0, lab-shop-db-1")):
+    for short, said in (
+        ("shop", "there is no machine shop in the lab"),
+        ("lab", "could be lab-shop-db-0, lab-shop-db-1"),
+    ):
         with pytest.raises(LabError, match=said):
             machines.find(home, short)
 
