@@ -182,7 +182,7 @@ def test_what_the_server_rejects_fails_at_its_place_and_the_rest_goes_on(estate:
     units = web("partly", **{"port: 80}": "port: 800000}"})
     outcomes = estate.apply(units)
     service = outcomes.pop("Service/partly/web")
-    assert (service.result, service.where) == (Result.FAILED, "web.yaml:10")
+    assert (service.result, service.where) == (Result.FAILED, "web.yaml:1:1")
     assert "800000" in service.message
     assert {o.result for o in outcomes.values()} == {Result.DONE}
 
