@@ -80,6 +80,9 @@ def test_what_is_wrong_with_a_program_is_told_with_its_place_and_what_to_do(
     assert "mars" not in why
     lab.write('raise RuntimeError(f\'the password is {__import__("pulumi").Config().require("password")}\')\n')
     assert failed(lab) == "blueprints/shop/infra/__main__.py:1: RuntimeError: the password is (secret)"
+    lab.write("import pulumi\n\npulumi.Config().require('colour')\n")
+    unset = "`colour` is not configured: give it in the workload's `vars`"
+    assert failed(lab) == f"blueprints/shop/infra/__main__.py:3: {unset}"
     lab.write("import pulumi\npulumi.export('token' 1)\n")
     assert failed(lab).startswith("blueprints/shop/infra/__main__.py:2: ")
     lab.write(MAIN + "pulumi.export('more', 1)\n")

@@ -69,6 +69,12 @@ def _program(pulumi: Any, request: dict[str, Any]) -> dict[str, Any]:
     loop.set_exception_handler(lambda loop, context: None)
     try:
         loop.run_until_complete(run_in_stack(start))
+    except pulumi.ConfigMissingError as error:
+        name = str(error.key).removeprefix(f"{pulumi.get_project()}:")
+        return {
+            **_told(error, request["folder"]),
+            "error": f"`{name}` is not configured: give it in the workload's `vars`",
+        }
     except pulumi.RunError as error:
         return {"error": str(error), "kind": "run"}
     except grpc.RpcError as error:
