@@ -60,6 +60,8 @@ def drift(
         with session(estate, limits, parallel=parallel, refresh=True) as it:
             _watch(it, every, output)
         return
+    if click.get_current_context().get_parameter_source("every") == click.core.ParameterSource.COMMANDLINE:
+        raise UsageError("--every goes with --watch", hint="without it everything is looked at once")
     with session(estate, limits, parallel=parallel, refresh=True) as it:
         plain = it.plan()
         whole = checked(it, plain) if deep else plain

@@ -77,3 +77,8 @@ def test_a_lease_is_not_taken_where_nobody_can_answer(empty: Path) -> None:
 
 def test_no_time_between_two_looks_is_refused(empty: Path) -> None:
     assert told("reconcile", "-C", empty, "--every", "0s", "--once")[0] == 64
+
+
+def test_how_often_to_watch_is_no_option_without_watching(empty: Path) -> None:
+    code, text = told("drift", "-C", empty, "--every", "5s")
+    assert (code, text.splitlines()[0]) == (64, "Error: --every goes with --watch")
