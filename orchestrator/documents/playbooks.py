@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 import yaml
 
-from orchestrator.documents.yaml import syntax_error
+from orchestrator.documents.yaml import composed
 from orchestrator.model.source import Diagnostic, Source
 
 _VAULTED = b"$ANSIBLE_VAULT"
@@ -16,10 +16,10 @@ def playbook_problems(content: bytes, file: str, given: Collection[str]) -> Iter
     """What keeps a file from being run as a playbook with the variables that are `given`."""
     if content.startswith(_VAULTED):
         return
-    if problem := syntax_error(content, file):
-        yield problem
+    node = composed(content, file)
+    if isinstance(node, Diagnostic):
+        yield node
         return
-    node = yaml.compose(content.decode("utf-8-sig", errors="replace"), Loader=yaml.CSafeLoader)
     if not isinstance(node, yaml.SequenceNode) or not node.value:
         at = _source(node, file) if node is not None else Source(file, 1, 1)
         yield Diagnostic(at, "a playbook is a list of plays", "begin each with `- hosts: all`")

@@ -76,15 +76,23 @@ def read(content: bytes | str, file: str, *, manifest: bool = False) -> Reading:
     return composer.run(CParser(text))
 
 
-def syntax_error(content: bytes, file: str) -> Diagnostic | None:
-    """What is wrong with YAML that another program will read, by its own rules: only its syntax is ours to check."""
+def composed(content: bytes, file: str) -> yaml.Node | Diagnostic | None:
+    """The nodes of the one document of YAML that another program will read by its own rules, or what is wrong with it.
+
+    None where it is empty. Only its syntax is ours to check.
+    """
     text = content.decode("utf-8-sig", errors="replace")
+    depth = 0
     try:
-        for _ in yaml.parse(text, Loader=yaml.CSafeLoader):
-            pass
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):  # composing what is too deep would end the process
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                mark: Any = event.start_mark
+                place = Source(file, mark.line + 1, mark.column + 1)
+                return Diagnostic(place, f"nested more than {MAX_DEPTH} levels deep")
+        return yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         return explain(error, file, _LINE_END.split(text))
-    return None
 
 
 def _refused(source: Source, message: str, hint: str) -> Reading:

@@ -20,12 +20,16 @@ _WORDS = {
     "found character that cannot start any token": "a character that cannot begin a value",
     "found a tab character that violates indentation": "a tab where a line begins",
     "did not find expected alphabetic or numeric character": "a `*` or `&` that names nothing",
+    "found undefined alias": "an alias that names nothing",
+    "but found another document": "a second document, where there can be one",
     "found unexpected end of stream": "a quote that is never closed",
     "found unexpected document indicator": "a quote that is never closed before `---`",
     "did not find expected <document start>": "something stands after the end of the document",
 }
 _NEVER_CLOSED = ("found unexpected end of stream", "found unexpected document indicator")
 _HINTS = {
+    "found undefined alias": "quote a text that begins with *",
+    "but found another document": "put all plays in one list",
     "found character that cannot start any token": "indent with spaces; quote a text that begins with @, ` or %",
     "found a tab character that violates indentation": "indent with spaces",
     "did not find expected alphabetic or numeric character": "quote a text that begins with * or &",
