@@ -20,6 +20,7 @@ from orchestrator.documents.models import Cluster, SecretRef, Site, SiteAgile
 from orchestrator.documents.written import Written
 from orchestrator.errors import DocumentsError, DriverError
 from orchestrator.model.address import Mode
+from orchestrator.model.source import Source
 from orchestrator.model.values import Secret
 from orchestrator.modes.driver import Driver
 from orchestrator.state import Store
@@ -112,10 +113,9 @@ def _stable(maker: Maker, names: Sequence[str]) -> tuple[dict[tuple[str, Mode], 
 def _stable_driver(maker: Maker, name: str, worker: Worker) -> Driver:
     from orchestrator.modes.stable.driver import StableDriver
     from orchestrator.modes.stable.site import StableSite
-    from orchestrator.modes.unreachable import UnreachableDriver
 
     if lacking := maker.vaults.lacking.get(name):
-        return UnreachableDriver(f"{lacking.message}; {lacking.hint} ({lacking.source.file}:{lacking.source.line})")
+        return _held(lacking.message, lacking.hint, lacking.source)
     loaded = maker.loaded
     stable = loaded.sites[name].model.spec.stable
     assert stable is not None
@@ -174,8 +174,8 @@ def _agile(maker: Maker, site: Written[Site], agile: SiteAgile) -> Driver:
     try:
         kubeconfig = None if cluster.in_cluster else _kubeconfig(maker, site, cluster)
     except LookupError as error:
-        place = site.at.of("spec", "agile", "cluster", "kubeconfig")
-        return UnreachableDriver(f"{error.args[0]}; {error.args[1]} ({place.file}:{place.line})")
+        what, hint = error.args
+        return _held(what, hint, site.at.of("spec", "agile", "cluster", "kubeconfig"))
     if kubeconfig is None and not cluster.in_cluster:
         return UnreachableDriver(NO_LAB)
     from orchestrator.modes.agile.driver import AgileDriver
@@ -200,6 +200,13 @@ def _agile(maker: Maker, site: Written[Site], agile: SiteAgile) -> Driver:
             states=maker.store,
         )
     )
+
+
+def _held(what: str, hint: str, at: Source) -> Driver:
+    """In the place of a driver that cannot be made, as a secret of its site is not there: it holds that mode alone."""
+    from orchestrator.modes.unreachable import UnreachableDriver
+
+    return UnreachableDriver(f"{what}; {hint} ({at.file}:{at.line})")
 
 
 def _allowed(names: Iterable[str]) -> dict[str, str]:

@@ -210,11 +210,10 @@ def _keys(paths: Collection[str]) -> dict[str, str]:
     own, or too long."""
     plain = {path: re.sub(r"[^-._a-zA-Z0-9]", "_", path.strip("/").replace("/", ".")) for path in paths}
     times = Counter(plain.values())
-    hashed = {
-        path: f"{key[: _LONGEST_KEY - 9]}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
-        for path, key in plain.items()
-    }
-    return {path: key if times[key] == 1 and len(key) <= _LONGEST_KEY else hashed[path] for path, key in plain.items()}
+    for path, key in plain.items():
+        if times[key] > 1 or len(key) > _LONGEST_KEY:
+            plain[path] = f"{key[: _LONGEST_KEY - 9]}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+    return plain
 
 
 def _controller(given: Given, config: _Config) -> _Object:

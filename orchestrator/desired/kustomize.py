@@ -52,7 +52,7 @@ def documents(asked: Asked, render: Renderer, report: Report) -> list[Document]:
     visited = set[str]()
     told += _leaving(asked, files, visited)
     told += [wrong for name, wrong in failed.items() if posixpath.dirname(name) in visited]
-    top = next((each for name in KUSTOMIZATIONS if (each := posixpath.normpath(f"{asked.path}/{name}")) in files), None)
+    top = _kustomization(asked.path, files)
     if top is None and not told:
         what = f"there is no kustomization in `{asked.path}`"
         told.append(Diagnostic(asked.source, what, f"it is a folder of the blueprint with {KUSTOMIZATIONS[0]}"))
@@ -99,6 +99,12 @@ def _files(asked: Asked, slots: Slots) -> tuple[dict[str, bytes], dict[str, Diag
     return found, failed
 
 
+def _kustomization(folder: str, files: Mapping[str, bytes]) -> str | None:
+    """The file that makes a kustomization of a folder."""
+    paths = (posixpath.normpath(f"{folder}/{name}") for name in KUSTOMIZATIONS)
+    return next((path for path in paths if path in files), None)
+
+
 def _leaving(asked: Asked, files: Mapping[str, bytes], visited: set[str]) -> Iterator[Diagnostic]:
     """What kustomizations name that is not in the blueprint's folder: remote bases, other folders.
 
@@ -107,9 +113,7 @@ def _leaving(asked: Asked, files: Mapping[str, bytes], visited: set[str]) -> Ite
     todo, seen = [posixpath.normpath(asked.path)], set[str]()
     while todo:
         folder = todo.pop()
-        file = next(
-            (each for name in KUSTOMIZATIONS if (each := posixpath.normpath(f"{folder}/{name}")) in files), None
-        )
+        file = _kustomization(folder, files)
         if file is None or file in seen:
             continue
         seen.add(file)

@@ -151,15 +151,8 @@ def extra_args(settings: str | None) -> str:
     return parser.get("ssh_connection", "ssh_extra_args", fallback="")
 
 
-def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
-    """Run the ordered playbook to its end."""
-    from ansible_runner.interface import init_runner
-
-    for name in ("runner", "tmp"):
-        (folder / name).mkdir()
-    for name, text in order["files"].items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o600)
+def arguments(order: Mapping[str, Any], folder: Path) -> str:
+    """ansible-playbook's command line, beside the playbook and the inventory."""
     cmdline = f"-e @{folder / 'vars.yml'} --forks {int(order['forks'])}"
     for label in order["vaults"]:
         cmdline += f" --vault-id {label}@{folder / f'vault-{label}'}"
@@ -171,6 +164,18 @@ def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
     if order["limit"]:
         (folder / "limit").write_text("\n".join(order["limit"]) + "\n")
         cmdline += f" --limit @{folder / 'limit'}"
+    return cmdline
+
+
+def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
+    """Run the ordered playbook to its end."""
+    from ansible_runner.interface import init_runner
+
+    for name in ("runner", "tmp"):
+        (folder / name).mkdir()
+    for name, text in order["files"].items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
 
     def handle(event: Mapping[str, Any]) -> bool:
         for one in translated(event):
@@ -182,7 +187,7 @@ def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
         project_dir=order["cwd"],
         playbook=order["playbook"] or str(folder / "playbook.yml"),
         inventory=order["inventory"] or str(folder / "inventory.yml"),
-        cmdline=cmdline,
+        cmdline=arguments(order, folder),
         envvars=environment(order, folder),
         event_handler=handle,
         fact_cache_type="",  # else it puts its own, a new one each time, in place of what the user's settings name
