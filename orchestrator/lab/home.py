@@ -92,18 +92,26 @@ class Home:
         while True:
             try:
                 if make:
-                    self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    self._make_folder()
                 descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except FileNotFoundError:
-                if make:
-                    continue  # removed since
-                return None
+                if not make:
+                    return None
+                if self.path.is_symlink():
+                    raise LabError(f"{self.path}: is a link to nothing", hint=_ELSEWHERE) from None
+                continue  # removed since
             except OSError as error:
                 raise LabError(f"{self.path}: {error.strerror}", hint=_ELSEWHERE) from None
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if self._is(descriptor):
                 return descriptor
             os.close(descriptor)  # it was removed, and perhaps made again, while we waited
+
+    def _make_folder(self) -> None:
+        # Not `exist_ok`: that looks again whether it is a folder, and another writer may have removed it by then.
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            self.path.mkdir(mode=0o700)
 
     def _is(self, descriptor: int) -> bool:
         try:

@@ -32,7 +32,7 @@ class Processes:
 
     def _watch(self) -> None:
         while not self._done.wait(0.005):
-            self.seen |= set(command_lines(self.root))
+            self.seen = self.seen | {*command_lines(self.root)}  # a new set: `started` may be reading the old one
 
 
 def command_lines(root: int) -> list[str]:

@@ -31,6 +31,18 @@ def test_a_folder_with_somebody_elses_files_is_refused_and_left_alone(tmp_path: 
     assert (tmp_path / "precious").read_text() == "x"
 
 
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_what_is_no_folder_is_refused_with_another_way(tmp_path: Path, kind: str):
+    there = tmp_path / "lab"
+    if kind == "file":
+        there.write_text("x")
+    else:
+        there.symlink_to(tmp_path / "gone")
+    with pytest.raises(LabError, match="lab: ") as refused:
+        Home(there).make()
+    assert "ORCHESTRATOR_LAB_HOME" in refused.value.hint
+
+
 def test_a_lab_leaves_nothing_behind(tmp_path: Path):
     home = Home(tmp_path / "lab")
     home.make()
