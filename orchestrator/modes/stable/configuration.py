@@ -11,6 +11,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from orchestrator.modes.stable.advice import advised
 from orchestrator.modes.stable.drifting import difference_of, ignored, patterns_of
 from orchestrator.modes.stable.handlers import journal_of, journaled, pending_of, write_journal
 from orchestrator.modes.stable.place import Place
-from orchestrator.modes.stable.runs import Playbook, Ran
+from orchestrator.modes.stable.runs import Playbook, Ran, RunOne
 from orchestrator.modes.stable.scrubbing import scrubber_for
 from orchestrator.modes.stable.verdicts import elsewhere, failed_outcome, named
 
@@ -91,12 +92,19 @@ class Configurations:
         waiting = [job for job in jobs if job.change.action == Action.WAIT]
         settled = {job.address: outcome for job in waiting if (outcome := self._already_ready(job))}
         yield from settled.values()
-        jobs, unreached = self._begin([job for job in jobs if job.address not in settled], token)
-        yield from unreached
-        write_journal(self._place.site.scratch, token, {job.host: job.carried for job in jobs})
-        running = [job for job in jobs if job.runs]
-        ran = self._run(running, token, report) if running else Ran(ended=True)
-        yield from self._settle(jobs, ran, token, report)
+        if jobs := [job for job in jobs if job.address not in settled]:
+            yield from self._begin_and_run(jobs, token, report)
+
+    def _begin_and_run(self, jobs: Sequence[Job], token: str, report: Report) -> Iterator[Outcome]:
+        with ExitStack() as stack:
+            # All jobs run the same. Its process is begun now, so that it loads Ansible while the hosts are asked.
+            runs = jobs[0].runs
+            run = stack.enter_context(self._place.runs.begun(folder_of(jobs[0].unit.spec))) if runs else None
+            going, unreached = self._begin(jobs, token)
+            yield from unreached
+            write_journal(self._place.site.scratch, token, {job.host: job.carried for job in going})
+            ran = self._run(run, going, token, report) if run and going else Ran(ended=True)
+        yield from self._settle(going, ran, token, report)
 
     def _job(self, change: Change) -> Job:
         unit = change.unit
@@ -134,7 +142,7 @@ class Configurations:
             going.append(job)
         return going, lost
 
-    def _run(self, jobs: Sequence[Job], token: str, report: Report) -> Ran:
+    def _run(self, run: RunOne, jobs: Sequence[Job], token: str, report: Report) -> Ran:
         by_host = {job.host: job.address for job in jobs}
 
         def watch(host: str, task: str) -> None:
@@ -147,7 +155,7 @@ class Configurations:
             return Ran(complaint=self._place.site.scrub(str(error)))
         carried = {job.host: job.carried for job in jobs if job.carried}
         journal = journal_of(self._place.site.scratch, token)
-        return self._place.runs.run(replace(playbook, carried=carried, journal=journal, token=token), watch)
+        return run(replace(playbook, carried=carried, journal=journal, token=token), watch)
 
     def check(self, units: Sequence[Unit]) -> dict[Address, Checked]:
         """Ask Ansible's check mode what it would change; nothing is changed, no handler runs, nothing is kept."""
@@ -248,9 +256,14 @@ def alike(units: Sequence[Unit]) -> list[list[Unit]]:
     return list(groups.values())
 
 
+def folder_of(spec: Mapping[str, Value]) -> Path:
+    """Where a configuration's playbook runs: its blueprint's folder."""
+    return Path(str(spec["folder"]))
+
+
 def playbook_of(place: Place, spec: Mapping[str, Value], hosts: Sequence[str]) -> Playbook:
     """What is run for these hosts of a workload. Raises DriverError where what it requires cannot be had."""
-    folder = Path(str(spec["folder"]))
+    folder = folder_of(spec)
     playbook = spec.get("playbook")
     values = spec.get("vars") or {}
     assert isinstance(values, Mapping)

@@ -1,7 +1,8 @@
 """The process that runs ansible-runner for us, so that nothing is ever forked from our own process.
 
-`python -m orchestrator.modes.stable.runner_worker` reads one order, a JSON line on stdin, runs one playbook, and writes
-JSON lines to stdout: what happened, translated from ansible-runner's events to the few fields that we use.
+`python -m orchestrator.modes.stable.runner_worker FOLDER` loads Ansible with the settings that hold in the folder,
+reads one order, a JSON line on stdin, runs one playbook there, and writes JSON lines to stdout: what happened,
+translated from ansible-runner's events to the few fields that we use.
 
     {"kind": "task", "task", "where", "host"}                               a task starts on a host
     {"kind": "failed" | "unreachable", "host", "task", "where", "action", "message", "ignored"}
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import importlib
 import json
 import os
 import re
@@ -117,8 +119,7 @@ STATS = {"processed": "processed", "failed": "failures", "unreachable": "dark"}
 
 
 def environment(order: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """What is added to our own environment: each on top of what the user's own settings say in the order's folder."""
-    os.chdir(order["cwd"])  # where Ansible looks for its ansible.cfg
+    """What is added to our own environment: each on top of what the user's own settings say in this folder."""
     from ansible import constants
 
     def path_with(name: str, *first: str) -> str:
@@ -184,7 +185,7 @@ def run(order: Mapping[str, Any], folder: Path, tell: Any) -> None:
 
     runner = init_runner(
         private_data_dir=str(folder / "runner"),
-        project_dir=order["cwd"],
+        project_dir=sys.argv[1],
         playbook=order["playbook"] or str(folder / "playbook.yml"),
         inventory=order["inventory"] or str(folder / "inventory.yml"),
         cmdline=arguments(order, folder),
@@ -205,6 +206,9 @@ def main() -> None:
     """Serve one order."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no answer
+    os.chdir(sys.argv[1])  # where Ansible looks for its ansible.cfg, as soon as it is imported
+    for name in ("ansible.constants", "ansible_runner.interface"):  # takes long; what is to be run may not be known yet
+        importlib.import_module(name)
     line = b""
     while not line.endswith(b"\n"):
         more = os.read(0, 1 << 16)

@@ -11,10 +11,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from orchestrator.model.values import Value, revealed
 from orchestrator.modes.stable.environment import environment_for
@@ -105,6 +106,13 @@ class Ran:
 Watch = Callable[[str, str], None]
 """Told the host and the task when a task starts."""
 
+RunOne = Callable[[Playbook, Watch], Ran]
+"""Runs one playbook to its end, as Runs.run does."""
+
+
+def _unwatched(host: str, task: str) -> None:
+    pass
+
 
 class Runs:
     """Starts runs and ends them; one for each site. Runs may go on side by side in several threads."""
@@ -119,38 +127,60 @@ class Runs:
         self._closed = False
         self.started = 0
 
-    def run(self, playbook: Playbook, watch: Watch = lambda host, task: None) -> Ran:
+    def run(self, playbook: Playbook, watch: Watch = _unwatched) -> Ran:
         """Run a playbook to its end. A run that could not start or was killed has not `ended`; nothing is raised."""
-        scrub = scrubber_for(playbook.vars, self._scrub)
+        with self.begun(playbook.cwd) as run:
+            return run(playbook, watch)
+
+    @contextlib.contextmanager
+    def begun(self, cwd: Path) -> Iterator[RunOne]:
+        """Begin the process of one run in this folder early, so that it loads Ansible while there is other work.
+
+        The process ends with the block, also where it was given nothing to run.
+        """
         with _folder(self._scratch) as folder, tempfile.TemporaryFile() as complaints:
-            process = self._start(complaints)
+            process = self._start(cwd, complaints)
             if process is None:
-                return Ran(complaint="stopped before it began", interrupted=True)
-            ran = Ran()
+                yield lambda playbook, watch: Ran(complaint="stopped before it began", interrupted=True)
+                return
             try:
-                assert process.stdin is not None
-                assert process.stdout is not None
-                with contextlib.suppress(OSError):
-                    process.stdin.write(json.dumps(_order(playbook, folder, self._vaults)) + "\n")
-                    process.stdin.flush()
-                for line in process.stdout:
-                    _tell(ran, scrubbed(json.loads(line), scrub), watch)
+                yield partial(self._follow, process, folder, complaints)
             finally:
                 self._end(process)
-            ran.interrupted = self._closed and not ran.ended
-            complaints.seek(0)
-            said = scrub(complaints.read().decode(errors="replace")).strip()
-            ran.complaint = (
-                "" if ran.ended else complaint_of(ran.log()) or said[said.rfind("\n") + 1 :] or "it was killed"
-            )
+
+    def _follow(
+        self,
+        process: subprocess.Popen[str],
+        folder: Path,
+        complaints: IO[bytes],
+        playbook: Playbook,
+        watch: Watch,
+    ) -> Ran:
+        scrub = scrubber_for(playbook.vars, self._scrub)
+        ran = Ran()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with self._lock:
+            self.started += 1
+        with contextlib.suppress(OSError):
+            process.stdin.write(json.dumps(_order(playbook, folder, self._vaults)) + "\n")
+            process.stdin.flush()
+        for line in process.stdout:
+            _tell(ran, scrubbed(json.loads(line), scrub), watch)
+        self._end(process)
+        ran.interrupted = self._closed and not ran.ended
+        complaints.seek(0)
+        said = scrub(complaints.read().decode(errors="replace")).strip()
+        if not ran.ended:
+            ran.complaint = complaint_of(ran.log()) or said[said.rfind("\n") + 1 :] or "it was killed"
         return ran
 
-    def _start(self, complaints: Any) -> subprocess.Popen[str] | None:
+    def _start(self, cwd: Path, complaints: IO[bytes]) -> subprocess.Popen[str] | None:
         with self._lock:
             if self._closed:
                 return None
             process = subprocess.Popen(
-                [sys.executable, "-m", "orchestrator.modes.stable.runner_worker"],
+                [sys.executable, "-P", "-m", "orchestrator.modes.stable.runner_worker", str(cwd)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
@@ -159,12 +189,11 @@ class Runs:
                 env=environment_for(self._root, self._scrub),
                 start_new_session=True,
             )
-            self.started += 1
             self._active.add(process)
             return process
 
     def _end(self, process: subprocess.Popen[str]) -> None:
-        """Our end of stdin is its life; it kills what it has started, and itself."""
+        """Our end of stdin is its life: it kills what it has started, and itself; nothing where it has ended."""
         assert process.stdin is not None
         with contextlib.suppress(OSError):
             process.stdin.close()
@@ -199,7 +228,6 @@ def _order(playbook: Playbook, folder: Path, vaults: Mapping[str, str]) -> dict[
     files |= {f"vault-{label or 'default'}": password for label, password in vaults.items()}
     return {
         "folder": str(folder),
-        "cwd": str(playbook.cwd),
         "playbook": str(playbook.path) if playbook.path else None,
         "inventory": str(playbook.inventory) if playbook.inventory else None,
         "limit": list(playbook.limit),
