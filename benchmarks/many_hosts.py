@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.hosts import Bench, bench
-from orchestrator.modes.stable.reaching import Hosts, Reach
+from orchestrator.modes.stable.reach.reaching import Hosts, Reach
 from tests.machines.fleet import DIES_WITH_US
 
 ROUNDS, STEPS, BUSY_S = 5, 4, 120.0

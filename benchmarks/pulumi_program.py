@@ -23,9 +23,9 @@ from pulumi import automation
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from orchestrator import toolchain
-from orchestrator.modes.agile import kubeconfig
-from orchestrator.modes.agile.api import Api
-from orchestrator.modes.agile.connection import Connection
+from orchestrator.modes.agile.client import kubeconfig
+from orchestrator.modes.agile.client.api import Api
+from orchestrator.modes.agile.client.connection import Connection
 
 PLURALS = {"ConfigMap": "configmaps", "Namespace": "namespaces"}
 

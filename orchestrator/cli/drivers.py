@@ -26,7 +26,7 @@ from orchestrator.modes.driver import Driver
 from orchestrator.state import Store
 
 if TYPE_CHECKING:
-    from orchestrator.modes.stable.reaching import Reach as Worker
+    from orchestrator.modes.stable.reach.reaching import Reach as Worker
 
 NO_LAB = "the lab is not running: orchestrator lab up"
 
@@ -101,7 +101,7 @@ def inventories(loaded: Loaded, sites: Iterable[str]) -> dict[str, Path]:
 
 def _stable(maker: Maker, names: Sequence[str]) -> tuple[dict[tuple[str, Mode], Driver], Hosts]:
     """The drivers of sites with machines, and the hosts of those that have an inventory; one worker asks all hosts."""
-    from orchestrator.modes.stable.reaching import Reach as Worker
+    from orchestrator.modes.stable.reach.reaching import Reach as Worker
 
     worker = Worker(maker.loaded.root, maker.scrub)
     maker.stack.callback(worker.close)
@@ -179,8 +179,8 @@ def _agile(maker: Maker, site: Written[Site], agile: SiteAgile) -> Driver:
     if kubeconfig is None and not cluster.in_cluster:
         return UnreachableDriver(NO_LAB)
     from orchestrator.modes.agile.driver import AgileDriver
-    from orchestrator.modes.agile.passphrase import passphrase
     from orchestrator.modes.agile.site import AgileSite
+    from orchestrator.modes.agile.stacks.passphrase import passphrase
 
     estate_id, estate_name = maker.estate
     return AgileDriver(

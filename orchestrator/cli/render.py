@@ -55,7 +55,7 @@ def _hosts(loaded: Loaded, sites: frozenset[str]) -> Mapping[str, Mapping[str, M
     """The hosts of static inventories; Ansible's library is only started where there is one."""
     from orchestrator.cli.drivers import inventories
     from orchestrator.modes.stable import inventory
-    from orchestrator.modes.stable.reaching import Reach
+    from orchestrator.modes.stable.reach.reaching import Reach
 
     paths = inventories(loaded, sites)
     if not paths:

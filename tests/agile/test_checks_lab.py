@@ -16,7 +16,7 @@ from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Present, Unreachable
 from orchestrator.model.outcome import Lease, Result
 from orchestrator.model.unit import Unit
-from orchestrator.modes.agile import api
+from orchestrator.modes.agile.client import api
 from tests.agile.estates import Estate, unit
 
 pytestmark = pytest.mark.lab

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from orchestrator.model.values import Secret, Unknown
-from orchestrator.modes.agile.compare import differences
-from orchestrator.modes.agile.quantities import same
+from orchestrator.modes.agile.diff.differing import differences
+from orchestrator.modes.agile.diff.quantities import same
 
 
 def deployment(container: dict[str, Any], **spec: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from orchestrator.modes.agile.connection import Connection
-from orchestrator.modes.agile.kubeconfig import Access
+from orchestrator.modes.agile.client.connection import Connection
+from orchestrator.modes.agile.client.kubeconfig import Access
 
 PROXY = "http://proxy.example:3128"
 FAR = Access("https://10.0.0.1:6443", ca=b"ca", certificate=b"crt", key=b"key", server_name="api.example")

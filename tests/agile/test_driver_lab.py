@@ -22,7 +22,7 @@ from orchestrator.model.observation import Absent, Unreachable
 from orchestrator.model.outcome import Lease, Result
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Secret
-from orchestrator.modes.agile import api
+from orchestrator.modes.agile.client import api
 from tests.agile.estates import CANARY, Estate, manifests, unit
 
 pytestmark = pytest.mark.lab

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.modes.agile.expiry import of_certificate, of_token, told
+from orchestrator.modes.agile.client.expiry import of_certificate, of_token, told
 from tests.agile.servers import DAY, Authority
 
 

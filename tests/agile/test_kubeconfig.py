@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from orchestrator.errors import DriverError
-from orchestrator.modes.agile.kubeconfig import read
-from orchestrator.modes.agile.passphrase import passphrase
+from orchestrator.modes.agile.client.kubeconfig import read
+from orchestrator.modes.agile.stacks.passphrase import passphrase
 
 
 def config(user: dict[str, Any], cluster: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.model.values import Secret
-from orchestrator.modes.agile import compare
-from orchestrator.modes.agile.plainly import is_plainly_as
+from orchestrator.modes.agile.diff import differing
+from orchestrator.modes.agile.diff.plainly import is_plainly_as
 
 scalars = st.one_of(st.booleans(), st.integers(0, 2), st.sampled_from(["", "a", "1"]))
 names = st.sampled_from(["a", "b", "name"])
@@ -45,10 +45,10 @@ def test_what_is_plainly_as_declared_has_no_difference(wanted: Any, live: Any, b
     declared = whole(wanted)
     lives = whole(wanted if same else live, {"spec": before})
     if is_plainly_as(declared, lives, tree_of({"spec": before})):
-        start = compare.Point(
-            lives, compare.Masks(lambda text: False, all_text=False), compare.fields.owners(lives, "v1")
+        start = differing.Point(
+            lives, differing.Masks(lambda text: False, all_text=False), differing.fields.owners(lives, "v1")
         )
-        assert [*compare._changed(declared, lives, start), *compare._left(declared, lives, start)] == []
+        assert [*differing._changed(declared, lives, start), *differing._left(declared, lives, start)] == []
 
 
 @pytest.mark.parametrize(

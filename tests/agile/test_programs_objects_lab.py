@@ -20,7 +20,7 @@ from orchestrator import toolchain
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Unreachable
 from orchestrator.model.outcome import Result
-from orchestrator.modes.agile import incluster
+from orchestrator.modes.agile.client import incluster
 from orchestrator.modes.agile.driver import AgileDriver
 from orchestrator.toolchain.plugins import Plugin
 from orchestrator.toolchain.programs import architecture

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.modes.agile.conditions import readiness_of
-from orchestrator.modes.agile.readiness import readiness
+from orchestrator.modes.agile.readiness.conditions import readiness_of
+from orchestrator.modes.agile.readiness.rules import readiness
 from tests.agile.estates import unit
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.model.source import Source
-from orchestrator.modes.agile.api import RefusedError
+from orchestrator.modes.agile.client.api import RefusedError
 from orchestrator.modes.agile.refusing import refusals
 from tests.agile.estates import unit
 

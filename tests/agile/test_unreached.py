@@ -16,9 +16,9 @@ from orchestrator.errors import DriverError
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Absent, Observation, Unreachable
 from orchestrator.model.outcome import Lease, Result
-from orchestrator.modes.agile import api, incluster, pacing
+from orchestrator.modes.agile.client import api, incluster, pacing
+from orchestrator.modes.agile.client.pacing import EndedError, Pace, asked_for
 from orchestrator.modes.agile.driver import AgileDriver
-from orchestrator.modes.agile.pacing import EndedError, Pace, asked_for
 from orchestrator.modes.agile.site import AgileSite
 from tests.agile.estates import unit
 from tests.agile.servers import DAY, Answer, Authority, Request, page, serving, status

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.modes.agile import kubeconfig, watching
-from orchestrator.modes.agile.api import Api
-from orchestrator.modes.agile.connection import Connection
-from orchestrator.modes.agile.discovery import Kinds
+from orchestrator.modes.agile import watching
+from orchestrator.modes.agile.client import kubeconfig
+from orchestrator.modes.agile.client.api import Api
+from orchestrator.modes.agile.client.connection import Connection
+from orchestrator.modes.agile.client.discovery import Kinds
 from orchestrator.modes.agile.watching import Watch
 from tests.agile.servers import Answer, Authority, Request, page, serving, status
 

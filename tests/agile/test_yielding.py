@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from orchestrator.model.observation import Difference
-from orchestrator.modes.agile.api import RefusedError
-from orchestrator.modes.agile.healing import healing, with_history
-from orchestrator.modes.agile.judging import forced, webhook_trouble
-from orchestrator.modes.agile.yielding import steps, with_live
+from orchestrator.modes.agile.client.api import RefusedError
+from orchestrator.modes.agile.diff.healing import healing, with_history
+from orchestrator.modes.agile.diff.judging import forced, webhook_trouble
+from orchestrator.modes.agile.diff.yielding import steps, with_live
 
 
 def thing(spec: dict[str, Any], *managers: tuple[str, dict[str, Any]]) -> dict[str, Any]:

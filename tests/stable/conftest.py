@@ -24,7 +24,7 @@ from orchestrator.model.source import Source
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import digest
 from orchestrator.modes.stable.driver import StableDriver
-from orchestrator.modes.stable.reaching import Reach
+from orchestrator.modes.stable.reach.reaching import Reach
 from orchestrator.modes.stable.site import StableSite
 from tests.machines.fleet import Fleet
 from tests.stable import libvirt_bench

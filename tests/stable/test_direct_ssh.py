@@ -16,8 +16,8 @@ import pytest
 
 from orchestrator.model.observation import Absent, Unreachable
 from orchestrator.model.outcome import Result
-from orchestrator.modes.stable import ssh_settings
-from orchestrator.modes.stable.ssh_settings import settings_for
+from orchestrator.modes.stable.reach import ssh_settings
+from orchestrator.modes.stable.reach.ssh_settings import settings_for
 
 needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh here")
 PLAY = "- hosts: all\n  gather_facts: false\n  tasks: [{ansible.builtin.copy: {content: x, dest: /etc/made}}]\n"

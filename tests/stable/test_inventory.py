@@ -15,7 +15,7 @@ import pytest
 from orchestrator.errors import DriverError
 from orchestrator.model.outcome import Lease
 from orchestrator.modes.stable import inventory
-from orchestrator.modes.stable.reaching import Reach
+from orchestrator.modes.stable.reach.reaching import Reach
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from orchestrator.modes.stable import kept
-from orchestrator.modes.stable.kept import Kept, Talk
+from orchestrator.modes.stable.reach import kept
+from orchestrator.modes.stable.reach.kept import Kept, Talk
 
 
 class Host:

@@ -23,7 +23,7 @@ from orchestrator.model.record import Record
 from orchestrator.model.source import Source
 from orchestrator.model.unit import Unit
 from orchestrator.modes.stable.driver import StableDriver
-from orchestrator.modes.stable.reaching import Reach
+from orchestrator.modes.stable.reach.reaching import Reach
 from orchestrator.modes.stable.site import StableSite
 
 pytestmark = pytest.mark.lab

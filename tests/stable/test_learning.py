@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.modes.stable import learning, probe_files, probe_system, probe_things
+from orchestrator.modes.stable import learning
 from orchestrator.modes.stable.drifting import Looks, difference_of, ignored
+from orchestrator.modes.stable.probe import files, system, things
 
 TASK = learning.Task("A task", 1, "k", "", lambda path: None)
 
@@ -19,7 +20,7 @@ def learn(action: str, args: dict[str, Any], result: dict[str, Any] | None = Non
 
 
 def read(thing: dict[str, Any]) -> dict[str, str]:
-    return probe_things.values_of(thing, "k", probe_system.Host([]))
+    return things.values_of(thing, "k", system.Host([]))
 
 
 def test_a_file_is_verified_as_far_as_its_task_manages_it() -> None:
@@ -108,11 +109,11 @@ def test_a_container_is_compared_by_what_its_engine_tells() -> None:
         "Config": {"Image": "nginx:1.29", "Env": ["PASSWORD=hunter2"], "Cmd": ["nginx"]},
         "HostConfig": {"RestartPolicy": {"Name": "always"}, "Binds": ["/srv:/srv"]},
     }
-    found = probe_system.container_state(json.dumps([one]), "k")
+    found = system.container_state(json.dumps([one]), "k")
     assert (found["state"], found["image"], found["restart policy"]) == ("running", "nginx:1.29", "always")
     assert "hunter2" not in json.dumps(found)
     one["Config"]["Env"] = ["PASSWORD=other"]
-    assert probe_system.container_state(json.dumps([one]), "k")["declaration"] != found["declaration"]
+    assert system.container_state(json.dumps([one]), "k")["declaration"] != found["declaration"]
     (thing,) = learn("community.docker.docker_container", {"name": "web"})
     assert (thing["engine"], thing["expect"]) == ("docker", {"state": ["running"]})
 
@@ -120,10 +121,10 @@ def test_a_container_is_compared_by_what_its_engine_tells() -> None:
 def test_what_is_not_as_its_task_says_is_not_verified(tmp_path: Path) -> None:
     """We may have misunderstood the task: better not to count it than to tell drift for ever."""
     (thing,) = learn("user", {"name": "nobody-of-that-name"})
-    unmended, unsure = probe_things.fingerprint([thing], "k", [])
+    unmended, unsure = things.fingerprint([thing], "k", [])
     assert (unmended, unsure) == ([], [thing])
     coverage = {"verified": 2, "total": 3, "unverified": ["Other"]}
-    assert probe_things.lessened(coverage, unsure) == {"verified": 1, "total": 3, "unverified": ["A task", "Other"]}
+    assert things.lessened(coverage, unsure) == {"verified": 1, "total": 3, "unverified": ["A task", "Other"]}
 
 
 def test_a_thing_that_cannot_be_read_hides_no_other() -> None:
@@ -161,7 +162,7 @@ def test_cron_entries_are_found_by_their_name(tmp_path: Path) -> None:
     table = tmp_path / "table"
     table.write_text("#Ansible: other\n* * * * * false\n#Ansible: nightly\n3 4 * * * true\n")
     (thing,) = learn("cron", {"name": "nightly", "cron_file": str(table)})
-    before = probe_files.read_cron(thing, "k")
+    before = files.read_cron(thing, "k")
     assert before["state"] == "there"
     table.write_text(table.read_text().replace("true", "false"))
-    assert probe_files.read_cron(thing, "k") != before
+    assert files.read_cron(thing, "k") != before

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.modes.stable import probe, probe_text
+from orchestrator.modes.stable.probe import program, serving
 
 STAMP = {"address": "here/shop/stable/db/configuration/h1", "identity": "h1:play", "estate": "e", "digest": "d"}
 
@@ -31,26 +31,26 @@ def thing(path: Path, scope: str = "whole", enforced: tuple[str, ...] = (), **mo
 
 def commit(request_of: Any, things: list[dict[str, Any]], **more: Any) -> Any:
     slot = {"stamp": STAMP, "undo": {}, "coverage": None, "things": things}
-    return probe.commit(request_of(slot=slot, key="k", **more))
+    return serving.commit(request_of(slot=slot, key="k", **more))
 
 
 def differences(request_of: Any) -> list[tuple[str, Any, Any]]:
-    (slot,) = probe.look(request_of())["slots"]
+    (slot,) = serving.look(request_of())["slots"]
     return [(d["aspect"] or "there", d["old"], d["new"]) for d in slot["differences"]]
 
 
 def test_the_probe_is_understood_by_python_3_6() -> None:
-    ast.parse(probe_text.text(), feature_version=(3, 6))
+    ast.parse(program.text(), feature_version=(3, 6))
 
 
 def test_it_runs_from_stdin_and_answers_each_request_between_marks(tmp_path: Path) -> None:
     ask = {"do": "look", "estate": "e", "folder": str(tmp_path)}
-    command = [sys.executable, "-I", "-S", "-c", probe_text.STARTER]
-    given = probe_text.stdin(ask) + probe_text.request(ask)
+    command = [sys.executable, "-I", "-S", "-c", program.STARTER]
+    given = program.stdin(ask) + program.request(ask)
     told = subprocess.run(command, input=given, capture_output=True, check=True)
     first, second = told.stdout.decode().splitlines()
     assert first == second
-    assert json.loads(first.removeprefix(probe.BEGIN).removesuffix(probe.END)) == {
+    assert json.loads(first.removeprefix(serving.BEGIN).removesuffix(serving.END)) == {
         "answer": {"slots": [], "intents": [], "others": []}
     }
 
@@ -101,7 +101,7 @@ def test_a_difference_that_is_still_there_is_not_blessed_unless_a_task_sets_it(r
     path.chmod(0o640)
     commit(request_of, [thing(path)])
     path.chmod(0o600)
-    (before,) = probe.look(request_of())["slots"]
+    (before,) = serving.look(request_of())["slots"]
     told = commit(request_of, [thing(path)], before=before["differences"])
     assert [(d["aspect"], d["old"]) for d in told["unmended"]] == [("mode", "0600")]
     assert differences(request_of) == [("mode", "0600", "0640")]
@@ -114,18 +114,18 @@ def test_a_damaged_slot_counts_as_none(request_of: Any, tmp_path: Path) -> None:
     commit(request_of, [])
     (kept,) = (tmp_path / "state" / "e").glob("*.json")
     kept.write_text('{"stamp": ')
-    assert probe.look(request_of())["slots"] == []
+    assert serving.look(request_of())["slots"] == []
 
 
 def test_stamps_of_other_estates_are_told_apart(request_of: Any) -> None:
     commit(request_of, [])
-    seen = probe.look({**request_of(), "estate": "another"})
+    seen = serving.look({**request_of(), "estate": "another"})
     assert seen["slots"] == []
     assert seen["others"] == [STAMP]
 
 
 def test_a_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:
-    (why,) = probe.run_commands([f"sleep 300 & echo $! > {tmp_path}/pid; wait"], 0.5)
+    (why,) = serving.run_commands([f"sleep 300 & echo $! > {tmp_path}/pid; wait"], 0.5)
     assert why.endswith("did not end within 0.5 s")
     pid = int((tmp_path / "pid").read_text())
     time.sleep(0.2)
@@ -134,7 +134,7 @@ def test_a_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> 
 
 def lease(request_of: Any, holder: str, seconds: float = 60.0, **more: Any) -> Any:
     mine = {"site": "here", "holder": holder, "run": 1, "token": 1, "since": 5.0}
-    return probe.lease(request_of(lease=mine, seconds=seconds, **{"dead": [], **more}))["held"]
+    return serving.lease(request_of(lease=mine, seconds=seconds, **{"dead": [], **more}))["held"]
 
 
 def test_a_lease_is_held_until_it_is_released_runs_out_or_its_holder_is_dead(request_of: Any) -> None:
@@ -158,7 +158,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_not_a_traceback(tmp_path: P
     mask = os.umask(0)
     os.umask(mask)
     try:
-        probe.main(json.dumps(ask))
+        serving.main(json.dumps(ask))
     finally:
         os.umask(mask)
     assert "Not a directory" in capsys.readouterr().out

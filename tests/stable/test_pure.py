@@ -17,14 +17,15 @@ from orchestrator.errors import DriverError
 from orchestrator.model.address import Address, Mode
 from orchestrator.model.outcome import Result
 from orchestrator.model.values import Secret
-from orchestrator.modes.stable import ready, runs
-from orchestrator.modes.stable.handlers import ALL, journaled, pending_of, write_journal
+from orchestrator.modes.stable import ready
 from orchestrator.modes.stable.inventory import text_for
-from orchestrator.modes.stable.runner_worker import message_of
-from orchestrator.modes.stable.runs import Failure, Ran, complaint_of, vars_text
+from orchestrator.modes.stable.playbooks import runs
+from orchestrator.modes.stable.playbooks.handlers import ALL, journaled, pending_of, write_journal
+from orchestrator.modes.stable.playbooks.runs import Failure, Ran, complaint_of, vars_text
+from orchestrator.modes.stable.playbooks.verdicts import failed_outcome
+from orchestrator.modes.stable.playbooks.worker import message_of
 from orchestrator.modes.stable.scrubbing import scrubbed, scrubber_for
 from orchestrator.modes.stable.site import remove_playbook, why_not_removable
-from orchestrator.modes.stable.verdicts import failed_outcome
 
 ADDRESS = Address("here", "shop", Mode.STABLE, "db", "configuration", "h1")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.model.observation import Unreachable
-from orchestrator.modes.stable.reaching import Hosts, Reach
+from orchestrator.modes.stable.reach.reaching import Hosts, Reach
 
 LATE, REFUSED = "ssh 10.0.0.1:22: timed out after 10 s", "ssh 10.0.0.2:22: Connection refused"
 

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.model.outcome import Result
 from orchestrator.model.values import Secret
-from orchestrator.modes.stable import requirements
+from orchestrator.modes.stable.playbooks import requirements
 
 pytestmark = pytest.mark.lab
 PASSWORD, OF_PROD = "open-sesame-7", "open-barley-8"

@@ -15,14 +15,14 @@ from orchestrator.model.observation import Difference, Present
 from orchestrator.model.outcome import Outcome, Report, Result
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Value, revealed
-from orchestrator.modes.agile import emptiness, judging
-from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
+from orchestrator.modes.agile import emptiness
 from orchestrator.modes.agile.before import Before
-from orchestrator.modes.agile.compare import plain_data
-from orchestrator.modes.agile.comparing import Comparer
-from orchestrator.modes.agile.conditions import readiness_of
-from orchestrator.modes.agile.discovery import Kind, Kinds
-from orchestrator.modes.agile.healing import healing
+from orchestrator.modes.agile.client.api import Api, RefusedError, UnreachedError
+from orchestrator.modes.agile.client.discovery import Kind, Kinds
+from orchestrator.modes.agile.diff import judging
+from orchestrator.modes.agile.diff.comparing import Comparer
+from orchestrator.modes.agile.diff.differing import plain_data
+from orchestrator.modes.agile.diff.healing import healing
 from orchestrator.modes.agile.inventory import Inventory
 from orchestrator.modes.agile.objects import (
     ESTATE,
@@ -44,10 +44,11 @@ from orchestrator.modes.agile.objects import (
 from orchestrator.modes.agile.observing import facts
 from orchestrator.modes.agile.ordering import defined_kind
 from orchestrator.modes.agile.owners import without_tools
-from orchestrator.modes.agile.readiness import READY, Readiness
-from orchestrator.modes.agile.reasons import explained, waits_for_a_pod
+from orchestrator.modes.agile.readiness.conditions import readiness_of
+from orchestrator.modes.agile.readiness.reasons import explained, waits_for_a_pod
+from orchestrator.modes.agile.readiness.rules import READY, Readiness
+from orchestrator.modes.agile.readiness.waiting import Teller, WaitEndedError, beats
 from orchestrator.modes.agile.refusing import lines, refusals
-from orchestrator.modes.agile.waiting import Teller, WaitEndedError, beats
 
 DELETE_SECONDS = 120.0
 _READY_SECONDS = 300.0

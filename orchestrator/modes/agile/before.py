@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 
 from orchestrator.model.address import Address
 from orchestrator.model.change import Action, Change
-from orchestrator.modes.agile.api import ONLY_METADATA, PAGE, Api, RefusedError
-from orchestrator.modes.agile.discovery import Kinds
+from orchestrator.modes.agile.client.api import ONLY_METADATA, PAGE, Api, RefusedError
+from orchestrator.modes.agile.client.discovery import Kinds
 from orchestrator.modes.agile.objects import split_name
 
 _FEWEST = 8  # objects of one kind and namespace, from which on a LIST costs less than their GETs

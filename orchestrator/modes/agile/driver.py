@@ -17,12 +17,12 @@ from orchestrator.model.observation import Absent, Observation, Observed, Presen
 from orchestrator.model.outcome import Lease, Outcome, Report, Result
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Unit
-from orchestrator.modes.agile import incluster, kubeconfig
 from orchestrator.modes.agile.acting import Actor
-from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
-from orchestrator.modes.agile.comparing import Comparer
-from orchestrator.modes.agile.connection import Connection
-from orchestrator.modes.agile.discovery import Kinds
+from orchestrator.modes.agile.client import incluster, kubeconfig
+from orchestrator.modes.agile.client.api import Api, RefusedError, UnreachedError
+from orchestrator.modes.agile.client.connection import Connection
+from orchestrator.modes.agile.client.discovery import Kinds
+from orchestrator.modes.agile.diff.comparing import Comparer
 from orchestrator.modes.agile.inventory import Inventory
 from orchestrator.modes.agile.leases import Leases
 from orchestrator.modes.agile.namespaces import Namespaces
@@ -35,7 +35,7 @@ from orchestrator.modes.driver import NoSnapshots
 if TYPE_CHECKING:
     from orchestrator.modes.agile.programs.programs import Programs
     from orchestrator.modes.agile.programs.targets import Drift
-    from orchestrator.modes.agile.stack import Stack
+    from orchestrator.modes.agile.stacks.stack import Stack
 
 _CHANGED_BY_PULUMI = (Action.CREATE, Action.UPDATE, Action.REPLACE, Action.ADOPT, Action.DELETE)
 
@@ -160,7 +160,7 @@ class AgileDriver(NoSnapshots):
         return self._programs(reach).apply(change, prepare, report)
 
     def _through_pulumi(self, reach: _Reach, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
-        from orchestrator.modes.agile.stackrun import Hands, StackRun
+        from orchestrator.modes.agile.stacks.stackrun import Hands, StackRun
 
         hands = Hands(
             make=lambda change: reach.actor.apply(change, report),
@@ -236,7 +236,7 @@ class AgileDriver(NoSnapshots):
             reach.api.delete(inventory.path, uid=str(metadata(live).get("uid")))
 
     def _stack(self, key: WorkloadKey) -> Stack:
-        from orchestrator.modes.agile.stack import Stack
+        from orchestrator.modes.agile.stacks.stack import Stack
 
         return Stack(key, self._site.scratch / "stacks")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from orchestrator.modes.agile.api import ONLY_METADATA, Api, RefusedError
-from orchestrator.modes.agile.discovery import Kind, Kinds
+from orchestrator.modes.agile.client.api import ONLY_METADATA, Api, RefusedError
+from orchestrator.modes.agile.client.discovery import Kind, Kinds
 from orchestrator.modes.agile.objects import Object, kind_of, metadata
 
 # What a cluster puts into every namespace by itself.

@@ -10,8 +10,8 @@ from orchestrator.model.address import Address
 from orchestrator.model.observation import Absent, Observation, Present
 from orchestrator.model.unit import Unit
 from orchestrator.modes.agile import namespaces
-from orchestrator.modes.agile.api import Api, RefusedError
-from orchestrator.modes.agile.discovery import Kinds
+from orchestrator.modes.agile.client.api import Api, RefusedError
+from orchestrator.modes.agile.client.discovery import Kinds
 from orchestrator.modes.agile.objects import manifest_of, split_name
 from orchestrator.modes.agile.ordering import defined_kind
 

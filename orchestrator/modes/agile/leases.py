@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.errors import DriverError
 from orchestrator.holders import is_dead
 from orchestrator.model.outcome import Lease
-from orchestrator.modes.agile.api import Api, RefusedError
+from orchestrator.modes.agile.client.api import Api, RefusedError
 from orchestrator.modes.agile.objects import DOMAIN, ESTATE, MANAGED_BY, MANAGER, metadata
 
 NAMESPACE = "default"  # every cluster has it; what else a person may use is not known before anything is planned

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 from orchestrator.modes.agile import emptiness
-from orchestrator.modes.agile.api import Api, RefusedError
-from orchestrator.modes.agile.discovery import Kinds
+from orchestrator.modes.agile.client.api import Api, RefusedError
+from orchestrator.modes.agile.client.discovery import Kinds
 from orchestrator.modes.agile.objects import ESTATE, MANAGED_BY, MANAGER, estate_of, metadata, stamp_of
 
 _GONE_SECONDS = 60.0

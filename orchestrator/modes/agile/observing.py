@@ -17,10 +17,9 @@ from orchestrator.model.observation import Absent, Observation, Present, Refusal
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Secret, has_secret
-from orchestrator.modes.agile.api import Api, RefusedError
-from orchestrator.modes.agile.comparing import Compared, Comparer
-from orchestrator.modes.agile.conditions import readiness_of
-from orchestrator.modes.agile.discovery import Kind, Kinds
+from orchestrator.modes.agile.client.api import Api, RefusedError
+from orchestrator.modes.agile.client.discovery import Kind, Kinds
+from orchestrator.modes.agile.diff.comparing import Compared, Comparer
 from orchestrator.modes.agile.expecting import Expected, without_passing_refusals
 from orchestrator.modes.agile.inventory import Inventory, inventory_of, is_inventory
 from orchestrator.modes.agile.objects import (
@@ -36,8 +35,9 @@ from orchestrator.modes.agile.objects import (
     stamped_itself,
 )
 from orchestrator.modes.agile.owners import made_by
-from orchestrator.modes.agile.readiness import READY, Readiness, readiness
-from orchestrator.modes.agile.reasons import waits_for_a_pod
+from orchestrator.modes.agile.readiness.conditions import readiness_of
+from orchestrator.modes.agile.readiness.reasons import waits_for_a_pod
+from orchestrator.modes.agile.readiness.rules import READY, Readiness, readiness
 
 _PARALLEL = 8
 # Always looked for: inventories are ConfigMaps, and a namespace is there before the inventory in it.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.model.unit import Unit
-from orchestrator.modes.agile import fields
+from orchestrator.modes.agile.diff import fields
 from orchestrator.modes.agile.objects import manifest_of
 
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")

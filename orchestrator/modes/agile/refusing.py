@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.model.observation import Refusal
 from orchestrator.model.unit import Unit
-from orchestrator.modes.agile.api import RefusedError
+from orchestrator.modes.agile.client.api import RefusedError
 from orchestrator.modes.agile.placing import place
 
 _MOST = 10  # of one object's refusals

@@ -16,10 +16,10 @@ from typing import Any
 
 import orjson
 
-from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
-from orchestrator.modes.agile.discovery import Kinds
+from orchestrator.modes.agile.client.api import Api, RefusedError, UnreachedError
+from orchestrator.modes.agile.client.discovery import Kinds
 from orchestrator.modes.agile.objects import Object, metadata
-from orchestrator.modes.agile.readiness import readiness
+from orchestrator.modes.agile.readiness.rules import readiness
 
 _LASTS = 240  # seconds after which the server ends a watch, and it is begun again where it was
 _FIRST, _MOST = 0.25, 30.0  # seconds between tries

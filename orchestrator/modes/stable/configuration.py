@@ -23,14 +23,15 @@ from orchestrator.model.observation import Coverage, Present, Unreachable
 from orchestrator.model.outcome import Outcome, Progress, Report, Result
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Value, revealed
-from orchestrator.modes.stable import ready, requirements
-from orchestrator.modes.stable.advice import advised
+from orchestrator.modes.stable import ready
 from orchestrator.modes.stable.drifting import difference_of, ignored, patterns_of
-from orchestrator.modes.stable.handlers import journal_of, journaled, pending_of, write_journal
 from orchestrator.modes.stable.place import Place
-from orchestrator.modes.stable.runs import Playbook, Ran, RunOne
+from orchestrator.modes.stable.playbooks import requirements
+from orchestrator.modes.stable.playbooks.advice import advised
+from orchestrator.modes.stable.playbooks.handlers import journal_of, journaled, pending_of, write_journal
+from orchestrator.modes.stable.playbooks.runs import Playbook, Ran, RunOne
+from orchestrator.modes.stable.playbooks.verdicts import elsewhere, failed_outcome, named
 from orchestrator.modes.stable.scrubbing import scrubber_for
-from orchestrator.modes.stable.verdicts import elsewhere, failed_outcome, named
 
 UNDO = ("host", "playbook", "remove", "label")
 _SHARED = ("playbook", "roles", "folder", "vars", "tags", "skipTags")  # what units of one run have in common

@@ -18,7 +18,7 @@ from orchestrator.modes.stable.configuration import Checked, Configurations
 from orchestrator.modes.stable.machines import Machines
 from orchestrator.modes.stable.place import Place
 from orchestrator.modes.stable.provider_runs import ProviderRuns
-from orchestrator.modes.stable.reaching import Reach
+from orchestrator.modes.stable.reach.reaching import Reach
 from orchestrator.modes.stable.removals import Removals
 from orchestrator.modes.stable.site import StableSite
 from orchestrator.modes.stable.snapshots import Snapshots

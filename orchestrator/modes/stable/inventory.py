@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.errors import DriverError
 from orchestrator.modes.stable.environment import environment_for
-from orchestrator.modes.stable.reaching import READ_WHOLE, Reach
+from orchestrator.modes.stable.reach.reaching import READ_WHOLE, Reach
 
 NONE: Mapping[str, Mapping[str, str]] = {}
 

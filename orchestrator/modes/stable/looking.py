@@ -24,12 +24,12 @@ from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.modes.stable import ready
 from orchestrator.modes.stable.drifting import Looks, difference_of, ignored, path_of, patterns_of
-from orchestrator.modes.stable.handlers import pending_of, shown
 from orchestrator.modes.stable.machine_sizes import differences_of
 from orchestrator.modes.stable.machines import Machines, name_of
 from orchestrator.modes.stable.place import Answer, Machine, Place
+from orchestrator.modes.stable.playbooks.handlers import pending_of, shown
 from orchestrator.modes.stable.provider_runs import RUNNING, Told
-from orchestrator.modes.stable.reaching import unreachable
+from orchestrator.modes.stable.reach.reaching import unreachable
 
 # For how long hosts that answer are enough, in seconds.
 ASK_AGAIN_S = 3600.0

@@ -27,7 +27,7 @@ from orchestrator.modes.stable.provider_runs import (
     ProviderRuns,
     Told,
 )
-from orchestrator.modes.stable.reaching import first_answer
+from orchestrator.modes.stable.reach.reaching import first_answer
 
 CONSOLE_LINES = 5
 _PREFIX = "machine:"

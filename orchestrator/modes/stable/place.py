@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 from orchestrator.model.observation import Unreachable
 from orchestrator.modes.stable.inventory import text_for
-from orchestrator.modes.stable.reaching import Hosts, Reach
-from orchestrator.modes.stable.runs import Runs
+from orchestrator.modes.stable.playbooks.runs import Runs
+from orchestrator.modes.stable.reach.reaching import Hosts, Reach
 from orchestrator.modes.stable.site import StableSite
 
 Answer: TypeAlias = dict[str, Any] | Unreachable

@@ -15,7 +15,7 @@ from typing import Any
 from orchestrator.errors import ToolchainError
 from orchestrator.model.unit import Stamp
 from orchestrator.modes.stable.place import Place
-from orchestrator.modes.stable.runs import Playbook, Ran, Watch
+from orchestrator.modes.stable.playbooks.runs import Playbook, Ran, Watch
 
 ESTATE_TAG, ADDRESS_TAG, STAMP_TAG = (f"orchestrator.dev/{name}" for name in ("estate", "address", "stamp"))
 RUNNING = "running"

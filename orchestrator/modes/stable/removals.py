@@ -11,11 +11,11 @@ from orchestrator.model.address import Address
 from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Present, Unreachable
 from orchestrator.model.outcome import Outcome, Progress, Report, Result
-from orchestrator.modes.stable import requirements
 from orchestrator.modes.stable.place import Place
-from orchestrator.modes.stable.runs import Playbook, Ran
+from orchestrator.modes.stable.playbooks import requirements
+from orchestrator.modes.stable.playbooks.runs import Playbook, Ran
+from orchestrator.modes.stable.playbooks.verdicts import failed_outcome
 from orchestrator.modes.stable.site import remove_playbook
-from orchestrator.modes.stable.verdicts import failed_outcome
 
 
 class Removals:

@@ -19,7 +19,7 @@ from orchestrator.model.outcome import Outcome, Result
 from orchestrator.modes.stable.machines import name_of_machine
 from orchestrator.modes.stable.place import Machine, Place
 from orchestrator.modes.stable.provider_runs import ProviderRuns, Told
-from orchestrator.modes.stable.reaching import first_answer
+from orchestrator.modes.stable.reach.reaching import first_answer
 from orchestrator.modes.stable.removals import host_of
 
 VERBS = ("snapshot", "restore", "snapshot_delete")

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.modes.agile.process import Pulumi
 from orchestrator.modes.agile.programs import events, kubernetes, language
 from orchestrator.modes.agile.programs.events import Log
 from orchestrator.modes.agile.programs.room import Room
+from orchestrator.modes.agile.stacks.process import Pulumi
 
 _TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "LANG", "LC_ALL", "COLUMNS", "LINES")
 _WITH_PROGRAM = ("up", "update", "preview", "pre", "refresh", "destroy", "import", "watch")

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from orchestrator.model.address import Address, Mode, WorkloadKey
 from orchestrator.model.unit import Stamp
-from orchestrator.modes.agile.api import Api, RefusedError
+from orchestrator.modes.agile.client.api import Api, RefusedError
 from orchestrator.modes.agile.inventory import Inventory
 from orchestrator.modes.agile.objects import DOMAIN, ESTATE, STAMP, Object, labels_for, metadata, stamp_of, stamp_text
 from orchestrator.modes.agile.programs.checkpoint import Checkpoint

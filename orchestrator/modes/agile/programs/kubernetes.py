@@ -19,17 +19,17 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
 from orchestrator.model.address import Address
-from orchestrator.modes.agile import inprocess
-from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
-from orchestrator.modes.agile.compare import differences, plain_data
-from orchestrator.modes.agile.discovery import Kind, Kinds
+from orchestrator.modes.agile.client.api import Api, RefusedError, UnreachedError
+from orchestrator.modes.agile.client.discovery import Kind, Kinds
+from orchestrator.modes.agile.diff.differing import differences, plain_data
 from orchestrator.modes.agile.objects import ESTATE, WORKLOAD, Object, labels_for, metadata
 from orchestrator.modes.agile.programs import properties
 from orchestrator.modes.agile.programs.properties import NotServed
 from orchestrator.modes.agile.programs.structs import UNKNOWN, Path, has_unknown, plain, struct
 from orchestrator.modes.agile.programs.unfinished import Unfinished, tell
-from orchestrator.modes.agile.readiness import readiness
-from orchestrator.modes.agile.reasons import explained
+from orchestrator.modes.agile.readiness.reasons import explained
+from orchestrator.modes.agile.readiness.rules import readiness
+from orchestrator.modes.agile.stacks import inprocess
 
 _THREADS = 64
 _NOT_SERVED = ("kubeconfig", "context", "cluster", "namespace", "renderYamlToDirectory")

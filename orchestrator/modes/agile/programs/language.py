@@ -20,8 +20,8 @@ from typing import IO, Any
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
-from orchestrator.modes.agile.inprocess import listening
-from orchestrator.modes.agile.process import dying_with_us
+from orchestrator.modes.agile.stacks.inprocess import listening
+from orchestrator.modes.agile.stacks.process import dying_with_us
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 _KEPT_LINES = 2000

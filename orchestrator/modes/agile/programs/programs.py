@@ -24,8 +24,8 @@ from orchestrator.model.outcome import Outcome, Progress, Report, Result
 from orchestrator.model.record import Record
 from orchestrator.model.unit import Stamp, Unit
 from orchestrator.model.values import Value
-from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
-from orchestrator.modes.agile.discovery import Kinds
+from orchestrator.modes.agile.client.api import Api, RefusedError, UnreachedError
+from orchestrator.modes.agile.client.discovery import Kinds
 from orchestrator.modes.agile.inventory import Inventory
 from orchestrator.modes.agile.objects import split_name
 from orchestrator.modes.agile.programs import exports
@@ -370,7 +370,7 @@ class Programs:
 
 
 def _stack_name(key: WorkloadKey) -> str:
-    from orchestrator.modes.agile.stack import Stack
+    from orchestrator.modes.agile.stacks.stack import Stack
 
     return Stack(key, Path()).name
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pulumi.runtime.proto import provider_pb2
 
-from orchestrator.modes.agile.immutable import is_immutable
+from orchestrator.modes.agile.diff.immutable import is_immutable
 from orchestrator.modes.agile.objects import MANAGER, Object, metadata
 from orchestrator.modes.agile.programs.structs import Path, struct
 

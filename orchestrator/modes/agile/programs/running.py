@@ -13,10 +13,9 @@ from typing import Any
 
 from orchestrator.errors import DriverError
 from orchestrator.model.values import MASK, Value
-from orchestrator.modes.agile import incluster
-from orchestrator.modes.agile.api import Api
-from orchestrator.modes.agile.discovery import Kinds
-from orchestrator.modes.agile.process import Pulumi
+from orchestrator.modes.agile.client import incluster
+from orchestrator.modes.agile.client.api import Api
+from orchestrator.modes.agile.client.discovery import Kinds
 from orchestrator.modes.agile.programs import engine, plugins, requirements
 from orchestrator.modes.agile.programs.checkpoint import Checkpoint
 from orchestrator.modes.agile.programs.engine import Asked, Ended
@@ -26,6 +25,7 @@ from orchestrator.modes.agile.programs.room import Room, secret_texts
 from orchestrator.modes.agile.programs.secrets import Vault, WrongPassphrase
 from orchestrator.modes.agile.programs.targets import RunFailed, Target
 from orchestrator.modes.agile.site import AgileSite
+from orchestrator.modes.agile.stacks.process import Pulumi
 
 _NO_PLUGIN = re.compile(r"no resource plugin '(pulumi-resource-[\w-]+)")
 _SHORTEST = 4  # as everywhere: shorter secrets are not searched for in texts

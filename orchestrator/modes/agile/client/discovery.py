@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from orchestrator.errors import DriverError
-from orchestrator.modes.agile.api import Api
+from orchestrator.modes.agile.client.api import Api
 
 _FRESH = 300.0  # seconds that a stored answer is trusted; a kind that it lacks is asked for at once
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"

@@ -1,7 +1,7 @@
 """The process that speaks Ansible's connection plugins for us: reads inventories and sends the probe to hosts.
 
-`python -m orchestrator.modes.stable.reach` imports Ansible's library, which is slow to import and not made for our own
-process. Requests come as JSON lines on stdin, answers leave as JSON lines on stdout, in any order:
+`python -m orchestrator.modes.stable.reach.worker` imports Ansible's library, which is slow to import and not made for
+our own process. Requests come as JSON lines on stdin, answers leave as JSON lines on stdout, in any order:
 
     {"id", "op": "inventory", "path", "vaults"} -> {"id", "hosts": {name: {"address", "groups"}}} or {"id", "error"}
     {"id", "op": "probe", "ask", "host", "inventory" and "vaults", or "vars", "plugins", "fresh", "timeout"}
@@ -37,8 +37,9 @@ from ansible.template import Templar
 from ansible.utils.display import Display
 from ansible.vars.manager import VariableManager
 
-from orchestrator.modes.stable import direct, probe, probe_text
-from orchestrator.modes.stable.advice import AROUND
+from orchestrator.modes.stable.playbooks.advice import AROUND
+from orchestrator.modes.stable.probe import program, serving
+from orchestrator.modes.stable.reach import direct
 
 # The host variable that moves the stamps of a host to another folder than /var/lib/orchestrator.
 STATE_FOLDER = "orchestrator_state_folder"
@@ -178,7 +179,7 @@ class Worker:
             asked = direct.Probe(settings, password, become, command, name, ask, bool(request["fresh"]))
             with contextlib.suppress(direct.NotHere):
                 return self._directly(asked, connection, request["timeout"])
-        return _send(connection, command, probe_text.stdin(ask), request["timeout"])
+        return _send(connection, command, program.stdin(ask), request["timeout"])
 
     def _directly(self, asked: direct.Probe, connection: Any, timeout: float) -> dict[str, Any]:
         """The answer over a connection of our own. Raises NotHere where it is for the plugin to try."""
@@ -226,7 +227,7 @@ def _command(connection: Any, variables: Mapping[str, Any], templar: Any) -> str
     """What runs the program that comes on stdin with the host's Python, as the user that the inventory says."""
     interpreter = str(templar.template(variables.get("ansible_python_interpreter", "auto")))
     python = FIND_PYTHON if interpreter.startswith("auto") else interpreter
-    command = f"exec {python} -I -S -c {connection._shell.quote(probe_text.STARTER)}"
+    command = f"exec {python} -I -S -c {connection._shell.quote(program.STARTER)}"
     if not connection.has_pipelining:
         raise AnsibleError(f"the connection plugin `{connection.transport}` takes no input; use ssh")
     become = connection.become
@@ -255,7 +256,7 @@ def _send(connection: Any, command: str, program: bytes, timeout: float) -> dict
 def _answer_in(connection: Any, code: int, stdout: bytes, stderr: bytes, timeout: float) -> dict[str, Any]:
     """What the probe has answered, or that it did not run."""
     found = re.search(
-        re.escape(probe.BEGIN) + "(.*)" + re.escape(probe.END), stdout.decode(errors="replace"), re.DOTALL
+        re.escape(serving.BEGIN) + "(.*)" + re.escape(serving.END), stdout.decode(errors="replace"), re.DOTALL
     )
     if found:
         told: dict[str, Any] = json.loads(found[1])

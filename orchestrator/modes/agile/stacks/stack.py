@@ -17,10 +17,10 @@ from pulumi.automation import ProjectBackend, ProjectSettings
 from pulumi.automation._stack import StackInitMode
 
 from orchestrator.model.address import WorkloadKey
-from orchestrator.modes.agile.automation import Stack as AutomationStack
-from orchestrator.modes.agile.automation import Workspace
-from orchestrator.modes.agile.process import Pulumi
-from orchestrator.modes.agile.program import PROJECT, Resource, name_of_urn, urn
+from orchestrator.modes.agile.stacks.automation import Stack as AutomationStack
+from orchestrator.modes.agile.stacks.automation import Workspace
+from orchestrator.modes.agile.stacks.process import Pulumi
+from orchestrator.modes.agile.stacks.program import PROJECT, Resource, name_of_urn, urn
 
 _LONGEST = 90  # of Pulumi's 100 characters for a stack's name
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.modes.agile.api import Api, RefusedError
-from orchestrator.modes.agile.discovery import Kinds
+from orchestrator.modes.agile.client.api import Api, RefusedError
+from orchestrator.modes.agile.client.discovery import Kinds
 from orchestrator.modes.agile.objects import Object, metadata
-from orchestrator.modes.agile.readiness import VAGUE, Readiness, pod
+from orchestrator.modes.agile.readiness.rules import VAGUE, Readiness, pod
 
 _WITH_PODS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
 _REVISION = "deployment.kubernetes.io/revision"

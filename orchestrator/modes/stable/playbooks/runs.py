@@ -180,7 +180,7 @@ class Runs:
             if self._closed:
                 return None
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "orchestrator.modes.stable.runner_worker", str(cwd)],
+                [sys.executable, "-P", "-m", "orchestrator.modes.stable.playbooks.worker", str(cwd)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=complaints,

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from orchestrator.errors import DriverError
-from orchestrator.modes.agile.kubeconfig import Access
+from orchestrator.modes.agile.client.kubeconfig import Access
 
 FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 

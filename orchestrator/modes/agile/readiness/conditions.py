@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.model.unit import Unit
 from orchestrator.modes.agile.objects import Object
-from orchestrator.modes.agile.readiness import READY, Readiness, is_settling, readiness
+from orchestrator.modes.agile.readiness.rules import READY, Readiness, is_settling, readiness
 
 
 def readiness_of(unit: Unit | None, live: Object) -> Readiness:

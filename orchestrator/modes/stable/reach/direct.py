@@ -16,10 +16,11 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.modes.stable import probe_text, ssh_settings
-from orchestrator.modes.stable.kept import Kept, Talk
-from orchestrator.modes.stable.probe import END
-from orchestrator.modes.stable.ssh_settings import Settings
+from orchestrator.modes.stable.probe import program
+from orchestrator.modes.stable.probe.serving import END
+from orchestrator.modes.stable.reach import ssh_settings
+from orchestrator.modes.stable.reach.kept import Kept, Talk
+from orchestrator.modes.stable.reach.ssh_settings import Settings
 
 BASTION_S = 8.0  # shorter than a host may take: so it is told who did not answer
 BASTION_LOST_S = 30.0  # for so long a bastion that did not answer is not asked again
@@ -129,18 +130,18 @@ class Direct:
 
     async def _run(self, probe: Probe, seconds: float) -> Said:
         key = (probe.settings, probe.password, probe.name)
-        if not probe.fresh and (said := await self._kept.ask(key, probe_text.request(probe.ask), MARK, seconds)):
+        if not probe.fresh and (said := await self._kept.ask(key, program.request(probe.ask), MARK, seconds)):
             return Said(0, said)
         tunnel = await self._bastion(probe.settings.jump) if probe.settings.jump else None
         connection = await self._connected(probe.settings, probe.password, tunnel)
         stays = False
         try:
             if probe.become is not None and probe.become.get_option("become_pass"):
-                return await _become(connection, probe.become, probe.command, probe_text.stdin(probe.ask))
+                return await _become(connection, probe.become, probe.command, program.stdin(probe.ask))
             clock = asyncio.get_running_loop().time
             started = clock()
             talk = Talk(connection, await connection.create_process(probe.command, encoding=None))
-            said = await talk.ask(probe_text.stdin(probe.ask), MARK)
+            said = await talk.ask(program.stdin(probe.ask), MARK)
             stays = MARK in said and not probe.fresh
             if stays:
                 self._kept.put(key, replace(talk, took=clock() - started))

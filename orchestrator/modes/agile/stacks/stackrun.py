@@ -14,14 +14,14 @@ from orchestrator.model.address import Address
 from orchestrator.model.change import Action, Change
 from orchestrator.model.outcome import Outcome, Result
 from orchestrator.model.values import Value
-from orchestrator.modes.agile import inprocess
-from orchestrator.modes.agile.api import UnreachedError
+from orchestrator.modes.agile.client.api import UnreachedError
 from orchestrator.modes.agile.objects import metadata
 from orchestrator.modes.agile.ordering import NAMESPACES, needs_failed, rank
-from orchestrator.modes.agile.process import Pulumi
-from orchestrator.modes.agile.program import Resource, name_of_urn, program
-from orchestrator.modes.agile.provider import Provider
-from orchestrator.modes.agile.stack import Stack
+from orchestrator.modes.agile.stacks import inprocess
+from orchestrator.modes.agile.stacks.process import Pulumi
+from orchestrator.modes.agile.stacks.program import Resource, name_of_urn, program
+from orchestrator.modes.agile.stacks.provider import Provider
+from orchestrator.modes.agile.stacks.stack import Stack
 
 _DELETIONS_AT_ONCE = 32
 

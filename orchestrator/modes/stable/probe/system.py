@@ -12,7 +12,7 @@ import re
 import time
 from typing import Any
 
-from orchestrator.modes.stable.probe_files import bytes_of, lines_of, mac_of
+from orchestrator.modes.stable.probe.files import bytes_of, lines_of, mac_of
 
 ASK_S = 20.0
 SETTLING = ("activating", "deactivating", "reloading")

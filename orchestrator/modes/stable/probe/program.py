@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from orchestrator.modes.stable import probe, probe_files, probe_system, probe_things
+from orchestrator.modes.stable.probe import files, serving, system, things
 
 # Python's own argument, in single quotes: reads a program of so many bytes from stdin, and leaves the rest to it.
 STARTER = "import sys; i = sys.stdin.buffer; exec(i.read(int(i.readline())))"
@@ -17,7 +17,7 @@ STARTER = "import sys; i = sys.stdin.buffer; exec(i.read(int(i.readline())))"
 @cache
 def text() -> str:
     """The parts one after the other, without what they import from each other; it answers what then comes on stdin."""
-    sources = [Path(str(part.__file__)).read_text() for part in (probe_files, probe_system, probe_things, probe)]
+    sources = [Path(str(part.__file__)).read_text() for part in (files, system, things, serving)]
     lines = [line for source in sources for line in _alone(source)]
     return "\n".join(["Any = None  # typing costs more than it is worth there", *lines, "serve()"]) + "\n"
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Value
-from orchestrator.modes.agile import fields
-from orchestrator.modes.agile.compare import item_label
+from orchestrator.modes.agile.diff import fields
+from orchestrator.modes.agile.diff.differing import item_label
 from orchestrator.modes.agile.objects import Object, kind_of, metadata
 
 REPLICAS = "spec.replicas"

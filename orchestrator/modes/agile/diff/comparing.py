@@ -13,11 +13,12 @@ import orjson
 from orchestrator.model.observation import Difference, Refusal
 from orchestrator.model.unit import Unit
 from orchestrator.model.values import Value, revealed
-from orchestrator.modes.agile import judging
-from orchestrator.modes.agile.api import Api, RefusedError, UnreachedError
-from orchestrator.modes.agile.compare import differences, plain_data
-from orchestrator.modes.agile.discovery import Kinds
-from orchestrator.modes.agile.healing import with_history
+from orchestrator.modes.agile.client.api import Api, RefusedError, UnreachedError
+from orchestrator.modes.agile.client.discovery import Kinds
+from orchestrator.modes.agile.diff import judging
+from orchestrator.modes.agile.diff.differing import differences, plain_data
+from orchestrator.modes.agile.diff.healing import with_history
+from orchestrator.modes.agile.diff.yielding import left_to_others, scaled_by, with_live
 from orchestrator.modes.agile.objects import (
     STAMP,
     Object,
@@ -32,7 +33,6 @@ from orchestrator.modes.agile.objects import (
 )
 from orchestrator.modes.agile.owners import without_tools
 from orchestrator.modes.agile.refusing import refusals
-from orchestrator.modes.agile.yielding import left_to_others, scaled_by, with_live
 
 _TRIES = 3
 

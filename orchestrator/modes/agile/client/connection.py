@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.errors import DriverError
-from orchestrator.modes.agile import expiry
-from orchestrator.modes.agile.kubeconfig import Access, Credential
+from orchestrator.modes.agile.client import expiry
+from orchestrator.modes.agile.client.kubeconfig import Access, Credential
 
 CONNECTIONS = 16
 _PREFIX = "connection-"

@@ -8,9 +8,9 @@ from typing import Any
 
 from orchestrator.model.observation import Difference
 from orchestrator.model.values import Secret, Unknown, Value, leaves, mapped
-from orchestrator.modes.agile import fields
-from orchestrator.modes.agile.fields import Owned
-from orchestrator.modes.agile.immutable import is_immutable
+from orchestrator.modes.agile.diff import fields
+from orchestrator.modes.agile.diff.fields import Owned
+from orchestrator.modes.agile.diff.immutable import is_immutable
 from orchestrator.modes.agile.objects import MANAGER, Object
 
 

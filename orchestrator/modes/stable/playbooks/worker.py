@@ -1,6 +1,6 @@
 """The process that runs ansible-runner for us, so that nothing is ever forked from our own process.
 
-`python -m orchestrator.modes.stable.runner_worker FOLDER` loads Ansible with the settings that hold in the folder,
+`python -m orchestrator.modes.stable.playbooks.worker FOLDER` loads Ansible with the settings that hold in the folder,
 reads one order, a JSON line on stdin, runs one playbook there, and writes JSON lines to stdout: what happened,
 translated from ansible-runner's events to the few fields that we use.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from orchestrator.model.address import Address
 from orchestrator.model.outcome import Outcome, Result
-from orchestrator.modes.stable.advice import advised, lost
-from orchestrator.modes.stable.runs import Failure, Ran
+from orchestrator.modes.stable.playbooks.advice import advised, lost
+from orchestrator.modes.stable.playbooks.runs import Failure, Ran
 
 CONTROLLER = "localhost"  # where plays for `localhost` run; all hosts of the run depend on them
 

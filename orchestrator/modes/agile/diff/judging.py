@@ -12,11 +12,11 @@ from typing import Any
 
 from orchestrator.model.observation import Difference
 from orchestrator.model.values import Value, has_secret
-from orchestrator.modes.agile import fields
-from orchestrator.modes.agile.api import RefusedError
-from orchestrator.modes.agile.compare import ITS_OWN, item_label
+from orchestrator.modes.agile.client.api import RefusedError
+from orchestrator.modes.agile.diff import fields
+from orchestrator.modes.agile.diff.differing import ITS_OWN, item_label
+from orchestrator.modes.agile.diff.points import Masks, Point
 from orchestrator.modes.agile.objects import Object
-from orchestrator.modes.agile.points import Masks, Point
 
 _IMMUTABLE = re.compile(
     r"immutable|may not (be )?chang|cannot (be )?chang|can not be chang|updates to .* are forbidden|fields other than",

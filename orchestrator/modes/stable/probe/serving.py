@@ -5,12 +5,12 @@ nothing is installed. Everything is kept in one folder per estate, readable by r
 
     /var/lib/orchestrator/ESTATE/           (~/.local/state/orchestrator/ESTATE/ where we are not root)
         HASH.json         the slot of one address: {"stamp", "undo", "coverage", "key", "things", "taken"}, see
-                          probe_things.py; `taken` is when
+                          things.py; `taken` is when
         HASH.intent.json  an address that is being applied, or was when something died:
                           {"stamp", "undo", "token", "pending"}
         lease.json        who applies to this site
 
-The parts of the probe are sent as one program (probe_text.py).
+The parts of the probe are sent as one program (program.py).
 """
 # pathlib is not used here: it doubles the start of Python on a small host.
 # ruff: noqa: PTH103, PTH105, PTH108, PTH111, PTH112, PTH118, PTH120, PTH208
@@ -25,8 +25,8 @@ import sys
 import time
 from typing import Any
 
-from orchestrator.modes.stable.probe_system import Host
-from orchestrator.modes.stable.probe_things import differences, fingerprint, lessened, restarted
+from orchestrator.modes.stable.probe.system import Host
+from orchestrator.modes.stable.probe.things import differences, fingerprint, lessened, restarted
 
 BEGIN, END = "<<orchestrator:", ":orchestrator>>"
 COMMANDS_S = 5.0

@@ -12,9 +12,9 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from orchestrator.errors import DriverError
-from orchestrator.modes.agile.connection import Connection
+from orchestrator.modes.agile.client.connection import Connection
+from orchestrator.modes.agile.client.pacing import BUSY, PATIENCE, EndedError, Pace, asked_for
 from orchestrator.modes.agile.objects import MANAGER
-from orchestrator.modes.agile.pacing import BUSY, PATIENCE, EndedError, Pace, asked_for
 
 PAGE = 2000  # objects per LIST request
 ONLY_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"

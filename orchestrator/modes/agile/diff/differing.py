@@ -13,11 +13,11 @@ from typing import Any
 
 from orchestrator.model.observation import Difference
 from orchestrator.model.values import Secret, Unknown, Value, leaves, mapped
-from orchestrator.modes.agile import fields, quantities
-from orchestrator.modes.agile.fields import Owned
+from orchestrator.modes.agile.diff import fields, quantities
+from orchestrator.modes.agile.diff.fields import Owned
+from orchestrator.modes.agile.diff.plainly import is_plainly_as
+from orchestrator.modes.agile.diff.points import Masks, Point
 from orchestrator.modes.agile.objects import Object, metadata
-from orchestrator.modes.agile.plainly import is_plainly_as
-from orchestrator.modes.agile.points import Masks, Point
 
 # What the API server keeps itself: no part of what is declared.
 ITS_OWN = frozenset(

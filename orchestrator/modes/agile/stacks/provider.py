@@ -14,7 +14,7 @@ from pulumi.runtime.proto import provider_pb2
 
 from orchestrator.model.change import Action, Change
 from orchestrator.model.outcome import Outcome, Result
-from orchestrator.modes.agile.inprocess import InProcess
+from orchestrator.modes.agile.stacks.inprocess import InProcess
 
 
 class Work(Protocol):

@@ -15,7 +15,7 @@ import contextlib
 import time
 from typing import Any
 
-from orchestrator.modes.stable.probe_files import (
+from orchestrator.modes.stable.probe.files import (
     changed_at,
     read_authorized_key,
     read_block,
@@ -26,7 +26,7 @@ from orchestrator.modes.stable.probe_files import (
     read_replacement,
     read_repository,
 )
-from orchestrator.modes.stable.probe_system import (
+from orchestrator.modes.stable.probe.system import (
     SETTLING,
     Host,
     booted,

@@ -175,7 +175,7 @@ class Reach:
     def _started(self) -> _Worker:
         if self._worker is None or self._worker.process.poll() is not None:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "orchestrator.modes.stable.reach"],
+                [sys.executable, "-P", "-m", "orchestrator.modes.stable.reach.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -1,0 +1,1 @@
+"""How objects differ from what is declared: our own comparison is the filter, the server's dry run the judge."""

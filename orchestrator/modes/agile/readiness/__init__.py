@@ -1,0 +1,1 @@
+"""Whether objects work, why not, and waiting until they do."""
