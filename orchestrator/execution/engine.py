@@ -154,6 +154,7 @@ class _SiteRun:
         self.result = result
         self.gates = gates
         self.revert = revert
+        self.waves = {change.address: change.wave for change in self.shown.changes}
         self.reverted: dict[WorkloadKey, int] = {}
         self.snapshots = Snapshots(world, self.shown, result.run, lease, watcher.went_back)
         self.attempted: set[Address] = set()
@@ -171,6 +172,7 @@ class _SiteRun:
         scope = replace(self.shown.scope, sites=frozenset({self.site}))
         if self.snapshots.left_by_others:
             self.snapshots.finish_earlier(self.planner(scope))
+        self._prepare()
         while not self.stop.asked:
             now = self.planner(scope)
             if surprises := planning.unplanned(self.shown, now):
@@ -188,6 +190,13 @@ class _SiteRun:
                 return
             if not wave and not self._wait_for_others(left):
                 return
+
+    def _prepare(self) -> None:
+        """Have the drivers load what the first wave needs, while the site is seen again."""
+        soon = [change for change in self.shown.acting if not self.gates.waits(change)]
+        first = [change for change in soon if change.wave == min(c.wave for c in soon)]
+        for mode in {change.address.mode for change in first}:
+            self.world.drivers[self.site, mode].prepare([c for c in first if c.address.mode == mode])
 
     def _wait_for_others(self, left: Sequence[Change]) -> bool:
         """Wait for sites of earlier batches; False where nothing here waits for one."""
@@ -317,7 +326,7 @@ class _SiteRun:
         """One workload's changes of one wave through its driver: intent, then action, then what became of it."""
         store, settle = self.world.store, settle or self._settle
         with store.together():
-            steps = {c.address: store.intend(self.result.run, replace(c, reason=c.why), self.lease) for c in changes}
+            steps = {c.address: store.intend(self.result.run, self._as_shown(c), self.lease) for c in changes}
         by_address = {change.address: change for change in changes}
         for outcome in self._outcomes(changes):
             change = by_address.pop(outcome.address)
@@ -329,6 +338,10 @@ class _SiteRun:
             lost = Outcome(address, Result.INTERRUPTED, "the driver ended before this step did")
             store.finish(steps[address], lost, self.lease)
             settle(change, lost)
+
+    def _as_shown(self, change: Change) -> Change:
+        """With the wave that a person has seen: each plan that is made again counts what is left from one."""
+        return replace(change, reason=change.why, wave=self.waves.get(change.address, change.wave))
 
     def _outcomes(self, changes: Sequence[Change]) -> Iterator[Outcome]:
         """The driver's; of what is only forgotten and is not to be seen, our record is all there is."""

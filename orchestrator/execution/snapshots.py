@@ -118,6 +118,7 @@ class Snapshots:
         self._tell = tell
         self._estate_id = shown.estate_id
         self._new = {machine_of(c.address) for c in shown.changes if c.address.kind == MACHINE and c.action in _NEW}
+        self._waves = {change.address: change.wave for change in shown.changes}
         self._lock = threading.Lock()
         self._states = (
             {}
@@ -195,7 +196,10 @@ class Snapshots:
         driver, store = self._world.drivers[key.site, Mode.STABLE], self._world.store
         act = {TAKE: driver.snapshot, RESTORE: driver.restore, DROP: driver.drop_snapshot}[step]
         name = name_of(self._estate_id, key)
-        asked = {machine: replace(c, address=machine, reason=name) for machine, c in members.items()}
+        asked = {
+            machine: replace(c, address=machine, reason=name, wave=self._waves.get(c.address, c.wave))
+            for machine, c in members.items()
+        }
         with store.together():
             steps = {m: store.intend(self._run, change, self._lease, step=step) for m, change in asked.items()}
         by_address = {change.address: machine for machine, change in members.items()}

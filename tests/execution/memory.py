@@ -58,6 +58,7 @@ class Target:
     tell: Callable[[], None] = lambda: None
     kept: dict[Address, dict[Address, Stamp]] = field(default_factory=dict)
     no_snapshots: str = ""
+    prepared: list[str] = field(default_factory=list)
     on_step: Callable[[Change], None] = lambda change: None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,6 +71,9 @@ class Target:
     def watch(self, changed: Callable[[], None]) -> bool:
         self.tell = changed
         return self.can_watch
+
+    def prepare(self, changes: Sequence[Change]) -> None:
+        self.prepared += [str(change.address) for change in changes]
 
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         for change in changes:
@@ -152,6 +156,7 @@ class Journal:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
         self.reasons: dict[str, str] = {}
+        self.waves: dict[str, int] = {}
         self.known: dict[Address, Record] = {}
         self.kept: dict[Address, tuple[str, str]] = {}
         self.verdict = ""
@@ -169,6 +174,7 @@ class Journal:
     def intend(self, run: int, change: Change, lease: Lease, *, step: str = "") -> tuple[Address, str]:
         self.lines.append((step or "intend", str(change.address)))
         self.reasons[str(change.address)] = change.reason
+        self.waves[str(change.address)] = change.wave
         if step:
             self.kept[change.address] = (step, "")
         return change.address, step

@@ -52,6 +52,19 @@ def test_intent_is_journaled_before_the_target_is_touched() -> None:
     assert seen == [True] * 4
 
 
+def test_the_journal_has_the_waves_of_the_plan_that_was_shown() -> None:
+    bench = Bench(shop)
+    bench.run()
+    assert bench.store.waves == {MACHINE: 1, OTHER: 1, CONFIGURATION: 2, OBJECT: 3}
+
+
+def test_drivers_are_told_what_the_first_wave_will_ask_for_and_no_more() -> None:
+    bench = Bench(shop)
+    bench.run()
+    assert bench.targets["s", Mode.STABLE].prepared == [MACHINE]
+    assert bench.targets["s", Mode.AGILE].prepared == [OTHER]
+
+
 def test_a_failure_holds_what_needs_it_and_nothing_else() -> None:
     bench = Bench(shop)
     bench.targets["s", Mode.STABLE].fails = {CONFIGURATION}
