@@ -228,6 +228,7 @@ def main() -> None:
         run(order, folder, tell)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)  # somebody waits for our end: not for Python to take itself apart
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ class Probe:
     """What a host is asked, and how it is reached.
 
     command  starts its Python, `become` puts it into the plugin's hands where there is a password to be given
-    name     the same for all commands that do the same: such a probe can be asked again, unless by a `fresh` connection
+    name     the same for all commands that do the same: such a probe can be asked again
+    fresh    not by one that is there: what was done on the host may have changed what its user is and may
     """
 
     settings: Settings
@@ -130,7 +131,9 @@ class Direct:
 
     async def _run(self, probe: Probe, seconds: float) -> Said:
         key = (probe.settings, probe.password, probe.name)
-        if not probe.fresh and (said := await self._kept.ask(key, program.request(probe.ask), MARK, seconds)):
+        if probe.fresh:
+            self._kept.drop(key)
+        elif said := await self._kept.ask(key, program.request(probe.ask), MARK, seconds):
             return Said(0, said)
         tunnel = await self._bastion(probe.settings.jump) if probe.settings.jump else None
         connection = await self._connected(probe.settings, probe.password, tunnel)
@@ -142,7 +145,7 @@ class Direct:
             started = clock()
             talk = Talk(connection, await connection.create_process(probe.command, encoding=None))
             said = await talk.ask(program.stdin(probe.ask), MARK)
-            stays = MARK in said and not probe.fresh
+            stays = MARK in said
             if stays:
                 self._kept.put(key, replace(talk, took=clock() - started))
                 return Said(0, said)

@@ -56,10 +56,11 @@ class Kept:
         if key in self._talks or len(self._talks) >= MOST_KEPT:
             talk.drop()
             return
-        timer = asyncio.get_running_loop().call_later(KEPT_S, self._end, key)
+        timer = asyncio.get_running_loop().call_later(KEPT_S, self.drop, key)
         self._talks[key] = talk, timer
 
-    def _end(self, key: Hashable) -> None:
+    def drop(self, key: Hashable) -> None:
+        """End the one that waits, if one does."""
         if talk := self.take(key):
             talk.drop()
 
