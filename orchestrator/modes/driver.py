@@ -29,6 +29,10 @@ class Driver(Protocol):
         """
         ...
 
+    def prepare(self, changes: Sequence[Change]) -> None:
+        """These changes will be asked for in a moment: what is slow to load may be loaded. Nothing is changed."""
+        ...
+
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         """Make the changes of one workload and one wave; one outcome per change, each as soon as it is known."""
         ...

@@ -27,6 +27,9 @@ class UnreachableDriver(NoSnapshots):
         """There is nothing to watch."""
         return False
 
+    def prepare(self, changes: Sequence[Change]) -> None:
+        """There is nothing to load."""
+
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         """Nothing can be done."""
         for change in changes:

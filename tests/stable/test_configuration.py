@@ -14,6 +14,7 @@ from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Absent, Observed, Present, Unreachable
 from orchestrator.model.outcome import Progress, Result
 from orchestrator.model.values import Secret
+from tests.e2e.watching import Processes, command_lines
 
 pytestmark = pytest.mark.lab
 
@@ -68,6 +69,41 @@ def test_a_workload_is_applied_to_all_its_hosts_in_one_run_and_stamped(database:
         assert (found.coverage.verified, found.coverage.total) == (1, 1)
     assert after.tally.ansible_runs == 0
     assert after.tally.requests == 2
+
+
+def test_a_run_that_was_prepared_is_the_one_that_is_made(database: Any, tools: Any) -> None:
+    driver, unit = database.driver(), database.unit(vars={"port": 6379})
+    changes = tools.changes_for([unit], driver.observe([unit], []))
+    driver.prepare(changes)
+    (prepared,) = workers()
+    assert driver.spent().ansible_runs == 0
+    with Processes(os.getpid()) as processes:
+        assert [o.result for o in driver.apply(changes, lambda progress: None)] == [Result.DONE]
+    assert {line for line in processes.seen if WORKER in line} == {prepared}
+    assert driver.spent().ansible_runs == 1
+    assert workers() == []
+
+
+def test_a_run_that_was_prepared_in_vain_ends_with_the_driver(database: Any, tools: Any) -> None:
+    driver, unit = database.driver(), database.unit(vars={"port": 6379})
+    driver.prepare(tools.changes_for([unit], driver.observe([unit], [])))
+    assert len(workers()) == len(run_folders()) == 1
+    driver.close()
+    assert (workers(), run_folders()) == ([], [])
+    assert not (database.host("h1") / "db.conf").exists()
+
+
+WORKER = "orchestrator.modes.stable.playbooks.worker"
+
+
+def workers() -> list[str]:
+    """The processes of ours that run ansible-runner, or are about to."""
+    return [line for line in command_lines(os.getpid()) if WORKER in line]
+
+
+def run_folders() -> list[Path]:
+    """What runs of ours have laid down, secrets among it."""
+    return list(Path("/dev/shm").glob(f"orchestrator-run-{os.getpid()}-*"))
 
 
 def test_a_file_edited_by_hand_is_drift_and_is_healed(database: Any, tools: Any) -> None:

@@ -128,6 +128,9 @@ class AgileDriver(NoSnapshots):
         seen = Unreachable(why, cause=why, seen_at=time.time())
         return dict.fromkeys([*(u.address for u in units), *(r.address for r in known)], seen)
 
+    def prepare(self, changes: Sequence[Change]) -> None:
+        """Nothing: Pulumi's library is loaded in our own process, where it would only slow down what goes on."""
+
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         """See `Driver.apply`. Raises ToolchainError where Pulumi cannot be had."""
         if (trouble := self._without_lease()) is not None:

@@ -11,7 +11,6 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from orchestrator.modes.stable.place import Place
 from orchestrator.modes.stable.playbooks import requirements
 from orchestrator.modes.stable.playbooks.advice import advised
 from orchestrator.modes.stable.playbooks.handlers import journal_of, journaled, pending_of, write_journal
-from orchestrator.modes.stable.playbooks.runs import Playbook, Ran, RunOne
+from orchestrator.modes.stable.playbooks.runs import Playbook, Ran
 from orchestrator.modes.stable.playbooks.verdicts import elsewhere, failed_outcome, named
 from orchestrator.modes.stable.scrubbing import scrubber_for
 
@@ -70,7 +69,7 @@ class Job:
     @property
     def runs(self) -> bool:
         """Whether there is anything to run."""
-        return bool(self.unit.spec.get("playbook") or self.unit.spec.get("roles"))
+        return runs_anything(self.unit.spec)
 
 
 class Configurations:
@@ -78,6 +77,13 @@ class Configurations:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+
+    def prepare(self, changes: Sequence[Change]) -> None:
+        """Begin the process of the first playbook that these changes run."""
+        for change in changes:
+            if change.unit is not None and change.action != Action.WAIT and runs_anything(change.unit.spec):
+                self._place.runs.prepare(folder_of(change.unit.spec))
+                return
 
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         """Make the changes of one workload: its units, or its removals."""
@@ -93,19 +99,12 @@ class Configurations:
         waiting = [job for job in jobs if job.change.action == Action.WAIT]
         settled = {job.address: outcome for job in waiting if (outcome := self._already_ready(job))}
         yield from settled.values()
-        if jobs := [job for job in jobs if job.address not in settled]:
-            yield from self._begin_and_run(jobs, token, report)
-
-    def _begin_and_run(self, jobs: Sequence[Job], token: str, report: Report) -> Iterator[Outcome]:
-        with ExitStack() as stack:
-            # All jobs run the same. Its process is begun now, so that it loads Ansible while the hosts are asked.
-            runs = jobs[0].runs
-            run = stack.enter_context(self._place.runs.begun(folder_of(jobs[0].unit.spec))) if runs else None
-            going, unreached = self._begin(jobs, token)
-            yield from unreached
-            write_journal(self._place.site.scratch, token, {job.host: job.carried for job in going})
-            ran = self._run(run, going, token, report) if run and going else Ran(ended=True)
-        yield from self._settle(going, ran, token, report)
+        jobs, unreached = self._begin([job for job in jobs if job.address not in settled], token)
+        yield from unreached
+        write_journal(self._place.site.scratch, token, {job.host: job.carried for job in jobs})
+        running = [job for job in jobs if job.runs]
+        ran = self._run(running, token, report) if running else Ran(ended=True)
+        yield from self._settle(jobs, ran, token, report)
 
     def _job(self, change: Change) -> Job:
         unit = change.unit
@@ -143,7 +142,7 @@ class Configurations:
             going.append(job)
         return going, lost
 
-    def _run(self, run: RunOne, jobs: Sequence[Job], token: str, report: Report) -> Ran:
+    def _run(self, jobs: Sequence[Job], token: str, report: Report) -> Ran:
         by_host = {job.host: job.address for job in jobs}
 
         def watch(host: str, task: str) -> None:
@@ -156,7 +155,7 @@ class Configurations:
             return Ran(complaint=self._place.site.scrub(str(error)))
         carried = {job.host: job.carried for job in jobs if job.carried}
         journal = journal_of(self._place.site.scratch, token)
-        return run(replace(playbook, carried=carried, journal=journal, token=token), watch)
+        return self._place.runs.run(replace(playbook, carried=carried, journal=journal, token=token), watch)
 
     def check(self, units: Sequence[Unit]) -> dict[Address, Checked]:
         """Ask Ansible's check mode what it would change; nothing is changed, no handler runs, nothing is kept."""
@@ -255,6 +254,11 @@ def alike(units: Sequence[Unit]) -> list[list[Unit]]:
         what: dict[str, Value] = {key: unit.spec.get(key) for key in _SHARED}
         groups.setdefault(json.dumps(revealed(what), sort_keys=True), []).append(unit)
     return list(groups.values())
+
+
+def runs_anything(spec: Mapping[str, Value]) -> bool:
+    """Whether a configuration has a playbook or roles, and not only readiness checks."""
+    return bool(spec.get("playbook") or spec.get("roles"))
 
 
 def folder_of(spec: Mapping[str, Value]) -> Path:

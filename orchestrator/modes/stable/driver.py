@@ -54,6 +54,11 @@ class StableDriver:
         """Nothing on a host tells us by itself."""
         return False
 
+    def prepare(self, changes: Sequence[Change]) -> None:
+        """Ansible, where these changes begin with a playbook of theirs: machines and removals come before."""
+        if all(c.address.kind != MACHINE and c.action not in _GOING for c in changes):
+            self._configurations.prepare(changes)
+
     def apply(self, changes: Sequence[Change], report: Report) -> Iterator[Outcome]:
         """What is to go goes first, configurations before machines; what is to be comes up the other way round."""
         started = time.monotonic()

@@ -11,9 +11,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -106,12 +105,20 @@ class Ran:
 Watch = Callable[[str, str], None]
 """Told the host and the task when a task starts."""
 
-RunOne = Callable[[Playbook, Watch], Ran]
-"""Runs one playbook to its end, as Runs.run does."""
-
 
 def _unwatched(host: str, task: str) -> None:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A process for one run in `cwd`; `end` ends it, whatever it does, and removes its folder."""
+
+    cwd: Path
+    process: subprocess.Popen[str]
+    folder: Path
+    complaints: IO[bytes]
+    end: Callable[[], None]
 
 
 class Runs:
@@ -124,38 +131,48 @@ class Runs:
         self._scrub = scrub
         self._lock = threading.Lock()
         self._active: set[subprocess.Popen[str]] = set()
+        self._prepared: _Begun | None = None
         self._closed = False
         self.started = 0
 
+    def prepare(self, cwd: Path) -> None:
+        """Begin the process of the next run in this folder now, so that it loads Ansible while there is other work."""
+        begun = self._begin(cwd)
+        with self._lock:
+            begun, self._prepared = self._prepared, begun
+        if begun is not None:
+            begun.end()
+
     def run(self, playbook: Playbook, watch: Watch = _unwatched) -> Ran:
         """Run a playbook to its end. A run that could not start or was killed has not `ended`; nothing is raised."""
-        with self.begun(playbook.cwd) as run:
-            return run(playbook, watch)
+        begun = self._take_prepared(playbook.cwd) or self._begin(playbook.cwd)
+        if begun is None:
+            return Ran(complaint="stopped before it began", interrupted=True)
+        try:
+            return self._follow(begun, playbook, watch)
+        finally:
+            begun.end()
 
-    @contextlib.contextmanager
-    def begun(self, cwd: Path) -> Iterator[RunOne]:
-        """Begin the process of one run in this folder early, so that it loads Ansible while there is other work.
+    def _take_prepared(self, cwd: Path) -> _Begun | None:
+        with self._lock:
+            if self._prepared is None or self._prepared.cwd != cwd:
+                return None
+            begun, self._prepared = self._prepared, None
+            return begun
 
-        The process ends with the block, also where it was given nothing to run.
-        """
-        with _folder(self._scratch) as folder, tempfile.TemporaryFile() as complaints:
+    def _begin(self, cwd: Path) -> _Begun | None:
+        """A process that waits for what to run; None where nothing is to begin any more."""
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(_folder(self._scratch))
+            complaints = stack.enter_context(tempfile.TemporaryFile())
             process = self._start(cwd, complaints)
             if process is None:
-                yield lambda playbook, watch: Ran(complaint="stopped before it began", interrupted=True)
-                return
-            try:
-                yield partial(self._follow, process, folder, complaints)
-            finally:
-                self._end(process)
+                return None
+            stack.callback(self._end, process)
+            return _Begun(cwd, process, folder, complaints, stack.pop_all().close)
 
-    def _follow(
-        self,
-        process: subprocess.Popen[str],
-        folder: Path,
-        complaints: IO[bytes],
-        playbook: Playbook,
-        watch: Watch,
-    ) -> Ran:
+    def _follow(self, begun: _Begun, playbook: Playbook, watch: Watch) -> Ran:
+        process = begun.process
         scrub = scrubber_for(playbook.vars, self._scrub)
         ran = Ran()
         assert process.stdin is not None
@@ -163,14 +180,14 @@ class Runs:
         with self._lock:
             self.started += 1
         with contextlib.suppress(OSError):
-            process.stdin.write(json.dumps(_order(playbook, folder, self._vaults)) + "\n")
+            process.stdin.write(json.dumps(_order(playbook, begun.folder, self._vaults)) + "\n")
             process.stdin.flush()
         for line in process.stdout:
             _tell(ran, scrubbed(json.loads(line), scrub), watch)
         self._end(process)
         ran.interrupted = self._closed and not ran.ended
-        complaints.seek(0)
-        said = scrub(complaints.read().decode(errors="replace")).strip()
+        begun.complaints.seek(0)
+        said = scrub(begun.complaints.read().decode(errors="replace")).strip()
         if not ran.ended:
             ran.complaint = complaint_of(ran.log()) or said[said.rfind("\n") + 1 :] or "it was killed"
         return ran
@@ -209,9 +226,11 @@ class Runs:
         """End all runs at once; whoever waits for one gets a run that has not ended."""
         with self._lock:
             self._closed = True
-            active = list(self._active)
+            active, prepared = list(self._active), self._prepared
         for process in active:
             process.terminate()
+        if prepared is not None:
+            prepared.end()
 
 
 def _order(playbook: Playbook, folder: Path, vaults: Mapping[str, str]) -> dict[str, Any]:
