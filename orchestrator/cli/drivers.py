@@ -14,14 +14,13 @@ import click
 from orchestrator import desired
 from orchestrator.cli.machine_providers import machine_provider
 from orchestrator.cli.secrets import read_secret
-from orchestrator.cli.vaults import Vaults
+from orchestrator.cli.site_secrets import SiteSecrets
 from orchestrator.documents.loaded import Loaded
 from orchestrator.documents.models import Cluster, SecretRef, Site, SiteAgile
 from orchestrator.documents.written import Written
 from orchestrator.errors import DocumentsError, DriverError
 from orchestrator.model.address import Mode
 from orchestrator.model.source import Source
-from orchestrator.model.values import Secret
 from orchestrator.modes.driver import Driver
 from orchestrator.state import Store
 
@@ -60,8 +59,7 @@ class Maker:
     scrub: Callable[[str], str]
     stack: ExitStack
     store: Store
-    secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
-    vaults: Vaults = field(default_factory=Vaults)
+    secrets: SiteSecrets = field(default_factory=SiteSecrets)
     refresh: bool = False
     end: End = close
 
@@ -114,7 +112,7 @@ def _stable_driver(maker: Maker, name: str, worker: Worker) -> Driver:
     from orchestrator.modes.stable.driver import StableDriver
     from orchestrator.modes.stable.site import StableSite
 
-    if lacking := maker.vaults.lacking.get(name):
+    if lacking := maker.secrets.lacking.get(name):
         return _held(lacking.message, lacking.hint, lacking.source)
     loaded = maker.loaded
     stable = loaded.sites[name].model.spec.stable
@@ -130,9 +128,9 @@ def _stable_driver(maker: Maker, name: str, worker: Worker) -> Driver:
         provider=provider,
         scrub=maker.scrub,
         inventory=_inventory(loaded, loaded.sites[name]),
-        vaults=maker.vaults.of(name),
+        vaults=maker.secrets.vaults_of(name),
         folders=blueprint_folders(loaded),
-        settings={key: desired.with_secrets(value, maker.secrets) for key, value in settings.items()},
+        settings={key: desired.with_secrets(value, maker.secrets.settings) for key, value in settings.items()},
         refresh=maker.refresh,
         say=lambda line: click.echo(line, err=True),
     )
@@ -140,16 +138,16 @@ def _stable_driver(maker: Maker, name: str, worker: Worker) -> Driver:
 
 
 def _hosts(maker: Maker, names: Sequence[str], worker: Worker) -> Hosts:
-    """The hosts of these sites' inventories. Where a password is lacking, it must be readable without: else that is
-    what is told (DocumentsError), as without its hosts nobody can say what a site has."""
+    """The hosts of these sites' inventories. Where a secret is lacking, it must be readable without: else that is what
+    is told (DocumentsError), as without its hosts nobody can say what a site has."""
     from orchestrator.modes.stable import inventory
 
-    paths, lacking = inventories(maker.loaded, names), maker.vaults.lacking
+    paths, lacking = inventories(maker.loaded, names), maker.secrets.lacking
     whole = {name: path for name, path in paths.items() if name not in lacking}
-    found = inventory.read(worker, whole, {name: maker.vaults.of(name) for name in whole})
+    found = inventory.read(worker, whole, {name: maker.secrets.vaults_of(name) for name in whole})
     for name in paths.keys() & lacking.keys():
         try:
-            found |= inventory.read(worker, {name: paths[name]})
+            found |= inventory.read(worker, {name: paths[name]}, {name: maker.secrets.vaults_of(name)})
         except DriverError:
             raise DocumentsError([lacking[name]]) from None
     return found

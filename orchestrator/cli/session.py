@@ -17,7 +17,7 @@ from orchestrator.cli.pinning import last_good, pinned, with_pins
 from orchestrator.cli.places import remember_places
 from orchestrator.cli.rendering import renderer
 from orchestrator.cli.secrets import read_secrets, scrubber
-from orchestrator.cli.vaults import read_vaults
+from orchestrator.cli.site_secrets import read_site_secrets
 from orchestrator.desired import Desired, selectors
 from orchestrator.documents.loaded import Loaded
 from orchestrator.documents.selecting import picks
@@ -83,7 +83,7 @@ class Session:
         if isinstance(row, str):
             return row
         loaded = with_pins(self.loaded, self.world.store, [row])
-        if set(desired.secret_refs(loaded)) - set(self.world.secrets):
+        if set(desired.secret_refs(loaded, {workload.site})) - set(self.world.secrets):
             return f"as run {row.run} left it, it takes secrets that were not read"
         self.world.store.pin(row)
         return Back(row.run, replace(self, world=replace(self.world, loaded=loaded)).plan)
@@ -180,11 +180,12 @@ def session(
         remember_places(loaded, store)
         loaded = amend(loaded, store)
         scope = scope_of(loaded, limits)
-        secrets = read_secrets(desired.secret_refs(loaded), loaded.root)
-        vaults = read_vaults(loaded, sorted(reached(loaded, scope)))
-        scrub = scrubber([*secrets.values(), *vaults.secrets])
-        maker = Maker(loaded, state_folder(loaded.root), scrub, stack, store, secrets, vaults, refresh, end)
-        reach = drivers_for(maker, reached(loaded, scope))
+        sites = reached(loaded, scope)
+        secrets = read_secrets(desired.secret_refs(loaded, sites), loaded.root)
+        of_sites = read_site_secrets(loaded, sorted(sites))
+        scrub = scrubber([*secrets.values(), *of_sites.all])
+        maker = Maker(loaded, state_folder(loaded.root), scrub, stack, store, of_sites, refresh, end)
+        reach = drivers_for(maker, sites)
         world = World(
             loaded=loaded,
             secrets=secrets,

@@ -16,8 +16,8 @@ selectors.py     label selectors of the command line
 """
 
 from orchestrator.desired.checking import check
-from orchestrator.desired.parameters import secret_refs, with_secrets
+from orchestrator.desired.parameters import secret_refs, settings_refs, with_secrets
 from orchestrator.desired.resolving import Desired, resolve
 from orchestrator.desired.rollouts import rollouts_of
 
-__all__ = ["Desired", "check", "resolve", "rollouts_of", "secret_refs", "with_secrets"]
+__all__ = ["Desired", "check", "resolve", "rollouts_of", "secret_refs", "settings_refs", "with_secrets"]

@@ -15,7 +15,6 @@ from orchestrator.model.change import Known
 from orchestrator.model.source import Diagnostic, Source
 from orchestrator.model.values import Unknown, Value
 
-STATIC = "static"
 MAX_NAME = 63
 
 
@@ -39,11 +38,6 @@ class Unbound(Exception):  # noqa: N818 - carries the diagnostic
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(str(diagnostic))
         self.diagnostic = diagnostic
-
-
-def provisions(site: Site) -> bool:
-    """Whether machines are made at a site; otherwise they exist."""
-    return site.spec.stable is not None and site.spec.stable.provider != STATIC
 
 
 def provisioned(site: str, placement: str, workload: str, count: int, known: Known) -> list[Machine]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -45,24 +45,29 @@ def values_at(
     return found
 
 
-def secret_refs(loaded: Loaded) -> dict[SecretRef, Source]:
-    """Every secret that some placement uses at some site, or a site by itself, and where it is first named."""
+def secret_refs(loaded: Loaded, sites: Collection[str]) -> dict[SecretRef, Source]:
+    """Every secret that some placement uses at one of these sites, and where it is first named."""
     found: dict[SecretRef, Source] = {}
     for name, placement in sorted(loaded.placements.items()):
         if name in loaded.chosen:
             for site in sites_of(loaded, placement.model):
-                for ref, path in _refs(placement, site.model):
-                    if ref not in found:
-                        found[ref] = placement.at.of(*path)
+                if site.model.metadata.name in sites:
+                    for ref, path in _refs(placement, site.model):
+                        found.setdefault(ref, placement.at.of(*path))
     for pin in loaded.pins:
         for site in sites_of(loaded, pin.placement.model):
-            if pin.row.site in ("", site.model.metadata.name):
+            if site.model.metadata.name in sites and pin.row.site in ("", site.model.metadata.name):
                 for ref, path in _refs(pin.placement, site.model):
                     found.setdefault(ref, pin.placement.at.of(*path))
-    for site in loaded.sites.values():
-        if site.model.spec.stable is not None:
-            for ref, path in _nested(("spec", "stable", "settings"), site.model.spec.stable.settings):
-                found.setdefault(ref, site.at.of(*path))
+    return found
+
+
+def settings_refs(site: Written[Site]) -> dict[SecretRef, Source]:
+    """Every secret that a site's machine provider is given, and where it is first named."""
+    found: dict[SecretRef, Source] = {}
+    stable = site.model.spec.stable
+    for ref, path in _nested(("spec", "stable", "settings"), stable.settings if stable else {}):
+        found.setdefault(ref, site.at.of(*path))
     return found
 
 

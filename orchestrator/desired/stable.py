@@ -10,7 +10,7 @@ from orchestrator.desired.blueprints import Ref, Stable
 from orchestrator.desired.fields import Field
 from orchestrator.desired.here import Here
 from orchestrator.desired.machine_inputs import wrong_inputs
-from orchestrator.desired.machines import Machine, Unbound, provisioned, provisions, static
+from orchestrator.desired.machines import Machine, Unbound, provisioned, static
 from orchestrator.desired.manifests import files_of
 from orchestrator.documents.source_paths import inside
 from orchestrator.model.address import CONFIGURATION, Address, Mode
@@ -43,7 +43,7 @@ def _machines(here: Here, ref: Ref, workload: Stable) -> list[Machine] | None:
     if not isinstance(count, int) or not 0 <= count <= MAX_MACHINES:
         here.report(Diagnostic(source, f"`count` must be between 0 and {MAX_MACHINES}, not {count}"))
         return None
-    if provisions(here.site.model):
+    if here.provider is not None and here.provider.manifest.provisions:
         return provisioned(here.site_name, here.placement, ref[1], count, here.known)
     try:
         return static(here.site, ref[1], count, source, here.known)

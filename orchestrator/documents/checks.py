@@ -47,7 +47,7 @@ def check_sites(loaded: Loaded, broken: Collection[str]) -> Iterator[Diagnostic]
     for written in loaded.sites.values():
         if written.model.spec.stable is not None:
             yield from check_provider(written, loaded.root)
-            yield from _inventory(written, loaded.root)
+            yield from _inventory(written, loaded)
             for name in written.model.spec.stable.bind:
                 if name not in workloads and "Blueprint" not in broken:
                     source = written.at.of_key("spec", "stable", "bind", name)
@@ -55,20 +55,20 @@ def check_sites(loaded: Loaded, broken: Collection[str]) -> Iterator[Diagnostic]
                     yield Diagnostic(source, f"no blueprint has a stable workload `{name}`", hint)
 
 
-def _inventory(site: Written[Site], root: Path) -> Iterator[Diagnostic]:
+def _inventory(site: Written[Site], loaded: Loaded) -> Iterator[Diagnostic]:
     stable = site.model.spec.stable
     if stable is None:
         return
     if stable.inventory is None:
-        if stable.provider == "static":
+        provider = loaded.providers.get(stable.provider)
+        if provider is not None and not provider.manifest.provisions:
             source = site.at.of_key("spec", "stable", "provider")
-            yield Diagnostic(
-                source, "`inventory` is missing in `spec.stable`", "static machines are named by an inventory"
-            )
+            hint = f"provider `{provider.name}` makes no machines: an inventory names them"
+            yield Diagnostic(source, "`inventory` is missing in `spec.stable`", hint)
         return
-    folder = root / PurePosixPath(site.at.file).parent
+    folder = loaded.root / PurePosixPath(site.at.file).parent
     if not _exists(folder / stable.inventory):
-        shown = folder.relative_to(root).as_posix()
+        shown = folder.relative_to(loaded.root).as_posix()
         beside = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         hint = did_you_mean(stable.inventory, beside) or "its path is relative to this file"
         place = "the estate's root" if shown == "." else shown

@@ -202,5 +202,6 @@ def test_secrets_of_a_pinned_revision_are_asked_for(estate: Estate) -> None:
     estate.ran(DB, WEB)
     estate.edit("shop.yaml", "env: PASSWORD", "env: OTHER")
     row = _target(estate.load(), estate.store, "shop", None)
-    refs = desired.secret_refs(with_pins(estate.load(), estate.store, [row]))
+    loaded = with_pins(estate.load(), estate.store, [row])
+    refs = desired.secret_refs(loaded, loaded.sites)
     assert [ref.secret_ref.env for ref in refs] == ["PASSWORD"]

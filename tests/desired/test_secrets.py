@@ -94,10 +94,10 @@ def test_secrets_that_were_not_read_are_unknown_and_masked(make: Make) -> None:
 
 def test_secrets_are_asked_for_where_they_are_named_if_some_site_uses_them(make: Make) -> None:
     made = make(SECRETS, SECRET_FILES, placement=WITH_SECRETS)
-    assert {ref: str(place) for ref, place in secret_refs(made.loaded).items()} == {PASSWORD: "shop.yaml:9:15"}
+    assert {ref: str(place) for ref, place in secret_refs(made.loaded, {"lab"}).items()} == {PASSWORD: "shop.yaml:9:15"}
     other = "{sites: {}, values: {password: {secretRef: {env: OTHER}}, users: []}}"
     made = make(SECRETS, SECRET_FILES, placement=WITH_SECRETS + f"  overrides: [{other}]\n")
-    assert [ref.secret_ref.env for ref in secret_refs(made.loaded)] == ["OTHER"]
+    assert [ref.secret_ref.env for ref in secret_refs(made.loaded, {"lab"})] == ["OTHER"]
 
 
 @pytest.mark.parametrize(

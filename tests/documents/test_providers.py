@@ -74,7 +74,7 @@ GIVEN = "    settings: {region: eu, password: {secretRef: {env: P}}}\n"
 def test_settings_that_fit_are_no_error_and_their_secrets_are_known(tmp_path: Path) -> None:
     assert estate(tmp_path, settings=GIVEN) == []
     loaded = documents.load(tmp_path)
-    (ref,) = desired.secret_refs(loaded)
+    (ref,) = desired.settings_refs(loaded.sites["dc"])
     assert ref.secret_ref.env == "P"
     settings = loaded.sites["dc"].model.spec.stable.settings  # type: ignore[union-attr]
     assert providers.settings_of(loaded.providers["own"], settings)["port"] == 22
