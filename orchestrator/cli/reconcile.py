@@ -86,7 +86,7 @@ class _Cycle:
         post = self.sentries.post(site) if self.sentries is not None else None
         end = post.end if post is not None else close
         with session(self.estate, limits, parallel=self.parallel, end=end) as it:
-            yield _Visit(it, self, post)
+            yield _Visit(it, self, site, post)
 
     def trouble(self, site: str, error: OrchestratorError) -> None:
         """Say it, and go on."""
@@ -94,8 +94,8 @@ class _Cycle:
 
 
 class _Visit:
-    def __init__(self, it: Session, cycle: _Cycle, post: Post | None) -> None:
-        self.it, self.cycle, self.post = it, cycle, post
+    def __init__(self, it: Session, cycle: _Cycle, site: str, post: Post | None) -> None:
+        self.it, self.cycle, self.site, self.post = it, cycle, site, post
 
     def plan(self) -> Plan:
         """What the site needs. Raises PlanError where machines are to be kept before and cannot."""
@@ -106,13 +106,15 @@ class _Visit:
         return made
 
     def tell(self, plan: Plan, held_back: tuple[Change, ...]) -> None:
-        """One line for each thing that is only reported, and for what could not be seen."""
+        """One line for each thing that is only reported, and for what could not be seen; in one round, for nothing."""
         for change in held_back:
             self.cycle.say(f"{change.address}: {change.reason}: reported only; `orchestrator apply` heals it")
         for cause in sorted({change.reason for change in plan.changes if change.action == Action.HOLD} - {""}):
             self.cycle.say(f"{cause}")
         if plan.acting:
             self.cycle.view.started(plan)
+        elif self.cycle.sentries is None:  # a loop is silent while nothing happens; one round says that it was made
+            self.cycle.say(f"{self.site}: nothing to do")
 
     def apply(self, plan: Plan) -> None:
         """Make the changes that the loop may make, waves included."""

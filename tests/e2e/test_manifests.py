@@ -116,3 +116,48 @@ def test_manifests_are_taken_as_they_are_meant_moved_and_refused_all_at_once(est
             ran.err[:3000],
         )
     assert estate.kubectl("--namespace", "there", *get).endswith("shop shop")
+
+
+STRAY = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: fine}
+---
+apiVersion: test.dev/v1
+kind: Stray
+metadata: {name: one}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: lost, namespace: nowhere}
+"""
+KIND = """\
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: strays.test.dev}
+spec:
+  group: test.dev
+  names: {kind: Stray, plural: strays}
+  scope: Namespaced
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+"""
+
+
+def test_a_thing_without_its_kind_or_its_namespace_is_told_at_its_line_and_its_workload_waits(estate: Estate) -> None:
+    (estate.root / WEB).write_text(STRAY)
+    said = {
+        f"{WEB}:5": "the cluster serves no Stray of test.dev/v1, and no CustomResourceDefinition for it is declared",
+        f"{WEB}:9": "namespace nowhere does not exist and nobody makes it: declare it as a Namespace",
+    }
+    for shown in (estate("plan").ended(1), estate.apply(expect=1)):
+        text = " ".join(shown.out.split())
+        assert {where: where in text and says in text for where, says in said.items()} == dict.fromkeys(said, True), (
+            shown
+        )
+    assert estate.kubectl("get", "namespaces", "here", "--ignore-not-found", "-o", "name") == ""
+    with (estate.root / WEB).open("a") as file:
+        file.write(f"{KIND}---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: nowhere}}\n")
+    estate.apply()
+    assert estate.plan() == {}
+    estate("destroy", "--yes").ended(0)

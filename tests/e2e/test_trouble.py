@@ -141,6 +141,8 @@ def test_reconcile_heals_kubernetes_and_only_reports_machines(estate: Estate) ->
     assert estate.field("deployment/web", "{.spec.replicas}") == "2"
     assert "by-hand" in estate.on("db-0", "tail -1 /etc/db.conf")
     assert "reported only" in ran.err
+    again = estate("reconcile", "--once").ended(0)
+    assert again.err.strip().endswith("lab: nothing to do"), again
 
 
 def test_reconcile_heals_kubernetes_as_soon_as_it_is_changed(estate: Estate) -> None:
