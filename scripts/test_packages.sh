@@ -3,7 +3,7 @@
 # on Debian. Elsewhere those tests are skipped and say which package they miss. `libvirt` means those of its guests too.
 set -eu
 
-PACKAGES="mmdebstrap openssh-server systemd-container"
+PACKAGES="mmdebstrap openssh-server systemd-container podman runc busybox-static"
 LIBVIRT="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables iproute2 \
   python3-libvirt python3-lxml mtools syslinux syslinux-common fdisk e2fsprogs"
 [ "${1:-}" = libvirt ] && PACKAGES="$PACKAGES $LIBVIRT"

@@ -334,11 +334,14 @@ def container_state(text: str, key: str) -> "dict[str, str]":
         return {"state": "unknown"}
     config, settings = one.get("Config") or {}, one.get("HostConfig") or {}
     policy = settings.get("RestartPolicy") or {}
-    declared = [config.get(name) for name in ("Env", "Cmd", "Entrypoint", "User")]
-    declared += [settings.get(name) for name in ("Binds", "PortBindings", "NetworkMode", "Privileged")]
+    own = "HOSTNAME={}".format(config.get("Hostname"))  # podman writes it down, another one for each container
+    declared = [sorted(each for each in config.get("Env") or [] if each != own)]
+    # Nothing is told as null, an empty list or an empty map, as whoever made it has put it.
+    declared += [config.get(name) or None for name in ("Cmd", "Entrypoint", "User")]
+    declared += [settings.get(name) or None for name in ("Binds", "PortBindings", "NetworkMode", "Privileged")]
     return {
         "state": str((one.get("State") or {}).get("Status", "unknown")),
         "image": str(config.get("Image", "")),
-        "restart policy": str(policy.get("Name", "")),
+        "restart policy": str(policy.get("Name") or "no"),
         "declaration": mac_of(key, json.dumps(declared, sort_keys=True).encode())[:16],
     }
