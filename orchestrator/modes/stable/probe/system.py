@@ -335,10 +335,12 @@ def container_state(text: str, key: str) -> "dict[str, str]":
     config, settings = one.get("Config") or {}, one.get("HostConfig") or {}
     policy = settings.get("RestartPolicy") or {}
     own = "HOSTNAME={}".format(config.get("Hostname"))  # podman writes it down, another one for each container
-    declared = [sorted(each for each in config.get("Env") or [] if each != own)]
     # Nothing is told as null, an empty list or an empty map, as whoever made it has put it.
-    declared += [config.get(name) or None for name in ("Cmd", "Entrypoint", "User")]
-    declared += [settings.get(name) or None for name in ("Binds", "PortBindings", "NetworkMode", "Privileged")]
+    declared = [
+        sorted(each for each in config.get("Env") or [] if each != own),
+        *(config.get(name) or None for name in ("Cmd", "Entrypoint", "User")),
+        *(settings.get(name) or None for name in ("Binds", "PortBindings", "NetworkMode", "Privileged")),
+    ]
     return {
         "state": str((one.get("State") or {}).get("Status", "unknown")),
         "image": str(config.get("Image", "")),
