@@ -95,8 +95,11 @@ def page(items: list[Any], version: str = "10", token: str = "") -> Answer:
 
 @dataclass
 class Server:
+    """`connections` has where each came from."""
+
     address: str
     asked: list[Request]
+    connections: set[tuple[str, int]]
 
     def kubeconfig(self, path: Path, ca: Path | None, **user: Any) -> Path:
         cluster = {"server": self.address, **({"certificate-authority": str(ca)} if ca else {})}
@@ -175,8 +178,14 @@ def serving(pair: Pair, answer: Callable[[Request], Answer], *, clients: Path | 
 
         def log_message(self, *_: Any) -> None: ...
 
+    connections: set[tuple[str, int]] = set()
+
     class Quiet(ThreadingHTTPServer):
         daemon_threads = True
+
+        def verify_request(self, request: Any, client_address: Any) -> bool:
+            connections.add(client_address)
+            return True
 
         def handle_error(self, *_: Any) -> None: ...
 
@@ -190,7 +199,7 @@ def serving(pair: Pair, answer: Callable[[Request], Answer], *, clients: Path | 
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield Server(f"https://127.0.0.1:{server.server_address[1]}", asked)
+        yield Server(f"https://127.0.0.1:{server.server_address[1]}", asked, connections)
     finally:
         server.shutdown()
         server.server_close()

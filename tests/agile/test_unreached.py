@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from orchestrator.model.change import Action, Change
 from orchestrator.model.observation import Absent, Observation, Unreachable
 from orchestrator.model.outcome import Lease, Result
 from orchestrator.modes.agile.client import api, incluster, pacing
+from orchestrator.modes.agile.client.connection import CONNECTIONS
 from orchestrator.modes.agile.client.pacing import EndedError, Pace, asked_for
 from orchestrator.modes.agile.driver import AgileDriver
 from orchestrator.modes.agile.site import AgileSite
@@ -72,6 +74,33 @@ def test_a_server_that_answers_is_seen(ca: Authority, tmp_path: Path, seen: Call
     with serving(ca.pair("server"), NOTHING) as server:
         assert isinstance(seen(server.kubeconfig(tmp_path / "k", ca.path)), Absent)
         assert {request.headers["Authorization"] for request in server.asked} == {"Bearer t"}
+
+
+def test_what_is_asked_one_after_the_other_goes_over_one_connection(
+    ca: Authority, tmp_path: Path, driver: Callable[..., AgileDriver]
+) -> None:
+    with serving(ca.pair("server"), NOTHING) as server:
+        here = driver(server.kubeconfig(tmp_path / "k", ca.path))._reach().api
+        for _ in range(20):
+            here.get("/api/v1/configmaps")
+        assert (len(server.asked), len(server.connections)) == (20, 1)
+
+
+def test_however_much_is_asked_at_once_a_server_has_no_more_than_its_share_of_connections(
+    ca: Authority, tmp_path: Path, driver: Callable[..., AgileDriver]
+) -> None:
+    first, waiting = threading.Barrier(CONNECTIONS), threading.Event()
+
+    def together(request: Request) -> Answer:
+        if not waiting.is_set():
+            first.wait(20)  # only if as many are under way at once does anything go on
+            waiting.set()
+        return page([])
+
+    with serving(ca.pair("server"), together) as server, ThreadPoolExecutor(max_workers=3 * CONNECTIONS) as pool:
+        here = driver(server.kubeconfig(tmp_path / "k", ca.path))._reach().api
+        list(pool.map(lambda _: here.get("/api/v1/configmaps"), range(3 * CONNECTIONS)))
+        assert (len(server.asked), len(server.connections)) == (3 * CONNECTIONS, CONNECTIONS)
 
 
 def test_a_server_that_is_down_is_held(ca: Authority, tmp_path: Path, seen: Callable[..., Observation]) -> None:
