@@ -19,6 +19,14 @@ _SHORTEST = 4
 
 def read_secrets(refs: Mapping[SecretRef, Source], root: Path) -> dict[SecretRef, Secret]:
     """The value of each reference. Raises DocumentsError naming every one that cannot be read, and who asks for it."""
+    found, missing = found_secrets(refs, root)
+    if missing:
+        raise DocumentsError(sorted(missing))
+    return found
+
+
+def found_secrets(refs: Mapping[SecretRef, Source], root: Path) -> tuple[dict[SecretRef, Secret], list[Diagnostic]]:
+    """The value of each reference that can be read; what is wrong with the others, where they are asked for."""
     found: dict[SecretRef, Secret] = {}
     missing: list[Diagnostic] = []
     for ref, source in refs.items():
@@ -26,9 +34,7 @@ def read_secrets(refs: Mapping[SecretRef, Source], root: Path) -> dict[SecretRef
             found[ref] = read_secret(ref, root)
         except LookupError as error:
             missing.append(Diagnostic(source, str(error.args[0]), str(error.args[1])))
-    if missing:
-        raise DocumentsError(sorted(missing))
-    return found
+    return found, missing
 
 
 def read_secret(ref: SecretRef, root: Path) -> Secret:

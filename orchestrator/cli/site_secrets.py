@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator import desired
-from orchestrator.cli.secrets import read_secret
+from orchestrator.cli.secrets import found_secrets
 from orchestrator.documents.loaded import Loaded
 from orchestrator.documents.models import SecretRef, Site
 from orchestrator.documents.written import Written
-from orchestrator.model.source import Diagnostic, Source
+from orchestrator.model.source import Diagnostic
 from orchestrator.model.values import Secret
 
 
@@ -44,24 +44,19 @@ def read_site_secrets(loaded: Loaded, sites: Iterable[str]) -> SiteSecrets:
     lacking: dict[str, Diagnostic] = {}
     for name in sites:
         site = loaded.sites[name]
-        for ref, at, label in (*_of_vaults(site), *((*one, None) for one in desired.settings_refs(site).items())):
-            try:
-                secret = read_secret(ref, loaded.root)
-            except LookupError as error:
-                lacking.setdefault(name, Diagnostic(at, str(error.args[0]), str(error.args[1])))
-                continue
-            if label is None:
-                settings[ref] = secret
-            else:
-                vaults.setdefault(name, {})[label] = secret
+        labels, own = _vault_refs(site), desired.settings_refs(site)
+        places = {ref: site.at.of("spec", "stable", "vault", *filter(None, [label])) for label, ref in labels.items()}
+        found, missing = found_secrets({**places, **own}, loaded.root)
+        vaults[name] = {label: found[ref] for label, ref in labels.items() if ref in found}
+        settings |= {ref: found[ref] for ref in own if ref in found}
+        if missing:
+            lacking[name] = missing[0]
     return SiteSecrets(vaults, settings, lacking)
 
 
-def _of_vaults(site: Written[Site]) -> Iterator[tuple[SecretRef, Source, str]]:
-    """Each reference, where it stands, and the vault id that it is for."""
+def _vault_refs(site: Written[Site]) -> Mapping[str, SecretRef]:
+    """By vault id."""
     stable = site.model.spec.stable
-    vault = stable.vault if stable is not None else None
-    if isinstance(vault, SecretRef):
-        yield vault, site.at.of("spec", "stable", "vault"), ""
-    else:
-        yield from ((ref, site.at.of("spec", "stable", "vault", label), label) for label, ref in (vault or {}).items())
+    if stable is None or stable.vault is None:
+        return {}
+    return {"": stable.vault} if isinstance(stable.vault, SecretRef) else stable.vault

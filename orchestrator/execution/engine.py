@@ -194,9 +194,11 @@ class _SiteRun:
     def _prepare(self) -> None:
         """Have the drivers load what the first wave needs, while the site is seen again."""
         soon = [change for change in self.shown.acting if not self.gates.waits(change)]
-        first = [change for change in soon if change.wave == min(c.wave for c in soon)]
-        for mode in {change.address.mode for change in first}:
-            self.world.drivers[self.site, mode].prepare([c for c in first if c.address.mode == mode])
+        first = min((change.wave for change in soon), default=0)
+        for mode in Mode:
+            changes = [change for change in soon if change.wave == first and change.address.mode == mode]
+            if changes and (driver := self.world.drivers.get((self.site, mode))):
+                driver.prepare(changes)
 
     def _wait_for_others(self, left: Sequence[Change]) -> bool:
         """Wait for sites of earlier batches; False where nothing here waits for one."""

@@ -155,9 +155,10 @@ class Runs:
 
     def _take_prepared(self, cwd: Path) -> _Begun | None:
         with self._lock:
-            if self._prepared is None or self._prepared.cwd != cwd:
+            begun = self._prepared
+            if begun is None or begun.cwd != cwd or begun.process.poll() is not None:
                 return None
-            begun, self._prepared = self._prepared, None
+            self._prepared = None
             return begun
 
     def _begin(self, cwd: Path) -> _Begun | None:
