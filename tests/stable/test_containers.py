@@ -93,7 +93,7 @@ def test_a_container_is_verified_and_what_is_changed_of_it_by_hand_is_drift(
     assert drift() == {}
 
     podman("stop", "--time", "0", name)
-    assert drift() == {f"container {name}": ("exited", "running")}
+    assert drift() == {f"container {name}": ("stopped", "running")}
     assert tools.apply(driver, [unit])["h1"].result == Result.DONE
     assert drift() == {}
 
@@ -107,3 +107,66 @@ def test_a_container_is_verified_and_what_is_changed_of_it_by_hand_is_drift(
     assert tools.apply(driver, [unit])["h1"].result == Result.DONE
     assert "COLOUR=blue" in podman("inspect", name, "--format", "{{.Config.Env}}")
     assert drift() == {}
+
+
+STATES = """
+    - hosts: all
+      gather_facts: false
+      module_defaults:
+        containers.podman.podman_container: {image: "localhost/tiny:1", command: sleep 1000, stop_timeout: 0}
+      tasks:
+        - {name: Web, containers.podman.podman_container: {name: "{{ id }}-web", restart_policy: "on-failure:3"}}
+        - {name: Made, containers.podman.podman_container: {name: "{{ id }}-made", state: created}}
+        - {name: There, containers.podman.podman_container: {name: "{{ id }}-there", state: present}}
+        - {name: Spare, containers.podman.podman_container: {name: "{{ id }}-spare", state: stopped}}
+        - {name: Old, containers.podman.podman_container: {name: "{{ id }}-old", state: absent}}
+"""
+RUN = "run --detach --replace --name {id}-web --restart"
+# What is done by hand, one after the other -> all differences that are told then.
+BY_HAND = {
+    "pause {id}-web": ["web"],
+    "unpause {id}-web": [],
+    f"{RUN} on-failure:3 localhost/tiny:1 sleep 1000": [],
+    f"{RUN} on-failure:5 localhost/tiny:1 sleep 1000": ["web restart policy"],
+    f"{RUN} on-failure:3 localhost/tiny:2 sleep 1000": ["web image"],
+    f"{RUN} on-failure:3 localhost/tiny:1 sleep 1001": ["web declaration"],
+    f"{RUN} on-failure:3 localhost/tiny:1 sleep 1000 ": [],
+    # Whether these run is not said.
+    "start {id}-made {id}-there": [],
+    "start {id}-spare": ["spare"],
+    "stop --time 0 {id}-spare": [],
+    "rm --force --time 0 {id}-made": ["made"],
+    "create --name {id}-old localhost/tiny:1 sleep 1000": ["made", "old"],
+}
+
+
+def test_a_container_is_compared_by_what_its_task_says_and_an_engine_that_is_away_has_lost_none(
+    podman: Podman, estate: Any, tools: Any, tmp_path: Path
+) -> None:
+    name = f"shop-{uuid.uuid4().hex[:8]}"
+    podman("tag", "localhost/tiny:1", "localhost/tiny:2")
+    estate.write("play.yaml", STATES)
+    unit = estate.unit(vars={"id": name})
+    driver = estate.driver()
+
+    def drift() -> dict[str, object]:
+        differences = tools.present(driver.observe([unit], []), unit).differences
+        return {one.path.removeprefix(f"container {name}-"): one.old for one in differences}
+
+    outcome = tools.apply(driver, [unit])["h1"]
+    assert outcome.result == Result.DONE, outcome
+    assert (outcome.coverage.verified, outcome.coverage.unverified) == (5, ())
+    assert drift() == {}
+    wrong = {}
+    for command, told in BY_HAND.items():
+        podman(*command.format(id=name).split())
+        if (found := sorted(drift())) != told:
+            wrong[command] = found
+    assert not wrong
+    settings = tmp_path / "storage.conf"
+    good = settings.read_text()
+    settings.write_text("nothing")
+    try:
+        assert set(drift().values()) == {"unknown"}
+    finally:
+        settings.write_text(good)

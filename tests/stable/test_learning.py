@@ -116,6 +116,18 @@ def test_a_container_is_compared_by_what_its_engine_tells() -> None:
     assert system.container_state(json.dumps([one]), "k")["declaration"] != found["declaration"]
     (thing,) = learn("community.docker.docker_container", {"name": "web"})
     assert (thing["engine"], thing["expect"]) == ("docker", {"state": ["running"]})
+    (kept,) = learn("docker_container", {"name": "web", "state": "present"})
+    assert learning.merged(thing, kept)["asked"] == ["running"], "one task says that it runs"
+    assert "running" in learning.merged(thing, kept)["expect"]["state"]
+
+
+def test_a_container_of_another_engine_or_user_is_not_looked_for_here() -> None:
+    assert learn("docker_container", {"name": "web", "docker_host": "tcp://10.0.0.7:2376", "state": "absent"}) is None
+    rootless = learning.Task("A task", 1, "k", "app", lambda path: None)
+    assert learning.learn("podman_container", {"name": "web", "state": "absent"}, {}, rootless) is None
+    assert learn("podman_container", {"name": "web", "state": "quadlet"}) is None
+    (own,) = learn("podman_container", {"name": "web", "executable": "/opt/podman"})
+    assert own["engine"] == "/opt/podman"
 
 
 def test_what_is_not_as_its_task_says_is_not_verified(tmp_path: Path) -> None:

@@ -183,12 +183,20 @@ def git(args: Args, result: Args, task: Task) -> list[Thing] | None:
 
 
 def container(engine: str, args: Args, task: Task) -> list[Thing] | None:
-    """A container, as the engine's `inspect` tells it."""
+    """A container, as the engine's `inspect` tells it to us; not what is another engine's, or another user's."""
     name, state = str(args.get("name")), str(args.get("state") or "started")
-    states = {"absent": ["absent"], "stopped": ["exited", "stopped", "created"], "present": []}
+    elsewhere = args.get("docker_host") if engine == "docker" else task.user not in ("", "root")
+    if elsewhere or state == "quadlet":
+        return None
+    exists = ["there", "running", "stopped", "paused"]
+    states = {"absent": ["absent"], "stopped": ["stopped"], "present": exists, "created": exists}
     wanted = states.get(state, ["running"])
-    expect = {"state": wanted} if wanted else {}
-    enforced = ["state", "image", "restart policy", "declaration"]
-    return [
-        thing("container", f"container {name}", task, container=name, engine=engine, enforced=enforced, expect=expect)
-    ]
+    one = thing(
+        *("container", f"container {name}", task),
+        container=name,
+        engine=str(args.get("executable") or engine),
+        asked=["running"] if wanted in (["running"], ["stopped"]) else [],
+        enforced=["state", "image", "restart policy", "declaration"],
+        expect={"state": wanted},
+    )
+    return [one]

@@ -113,7 +113,7 @@ def merged(old: Thing | None, new: Thing) -> Thing:
     if old is None or old["kind"] != new["kind"]:
         return new
     tasks = list(dict.fromkeys([*old["tasks"], *new["tasks"]]))
-    if new["kind"] == "service":
+    if new["kind"] in ("service", "container"):
         asked = sorted({*old["asked"], *new["asked"]})
         expect = {**old["expect"], **new["expect"]}
         return {**new, "asked": asked, "expect": expect, "enforced": _both(old, new), "tasks": tasks}

@@ -36,6 +36,7 @@ BOOTTIME = 7  # Linux's clock that /proc counts by; Python 3.6 has no name for i
 # What people put beside a unit, the first of a name counts; packages own what is in /usr/lib.
 BESIDE = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system")
 OURS = ("/etc/", "/run/systemd/system", "/usr/local/")
+STOPPED = ("created", "configured", "initialized", "exited", "stopped", "dead")
 
 
 def told(command: "list[str]") -> "tuple[int, str]":
@@ -319,21 +320,30 @@ def read_git(thing: "dict[str, Any]", key: str, host: Host) -> "dict[str, str]":
 
 
 def read_container(thing: "dict[str, Any]", key: str, host: Host) -> "dict[str, str]":
-    """A container's image, whether it runs, and what was declared of it; its environment as a keyed hash."""
+    """A container's image, whether it runs if that was asked for, and what was declared of it.
+
+    An engine that does not answer has not lost its containers.
+    """
     code, text = told([thing["engine"], "inspect", "--type", "container", thing["container"]])
-    if code == 127:
-        return {"state": "unknown"}
-    return container_state(text, key) if code == 0 else {"state": "absent"}
+    if code == 0:
+        found = container_state(text, key)
+        return found if thing["asked"] or found["state"] == "unknown" else dict(found, state="there")
+    answers = code != 127 and told([thing["engine"], "ps", "--quiet"])[0] == 0
+    return {"state": "absent" if answers else "unknown"}
 
 
 def container_state(text: str, key: str) -> "dict[str, str]":
-    """What `docker inspect` and `podman inspect` tell of one container."""
+    """What `docker inspect` and `podman inspect` tell of one container; its environment as a keyed hash.
+
+    One that does not run is `stopped`, whether it ever ran or not: engines have up to six words for it.
+    """
     try:
         one = json.loads(text)[0]
     except (ValueError, IndexError):
         return {"state": "unknown"}
     config, settings = one.get("Config") or {}, one.get("HostConfig") or {}
-    policy = settings.get("RestartPolicy") or {}
+    status, policy = str((one.get("State") or {}).get("Status", "unknown")), settings.get("RestartPolicy") or {}
+    retries = policy.get("MaximumRetryCount")
     own = "HOSTNAME={}".format(config.get("Hostname"))  # podman writes it down, another one for each container
     # Nothing is told as null, an empty list or an empty map, as whoever made it has put it.
     declared = [
@@ -342,8 +352,8 @@ def container_state(text: str, key: str) -> "dict[str, str]":
         *(settings.get(name) or None for name in ("Binds", "PortBindings", "NetworkMode", "Privileged")),
     ]
     return {
-        "state": str((one.get("State") or {}).get("Status", "unknown")),
+        "state": "stopped" if status in STOPPED else status,
         "image": str(config.get("Image", "")),
-        "restart policy": str(policy.get("Name") or "no"),
+        "restart policy": str(policy.get("Name") or "no") + (f":{retries}" if retries else ""),
         "declaration": mac_of(key, json.dumps(declared, sort_keys=True).encode())[:16],
     }
