@@ -30,6 +30,13 @@ from orchestrator.modes.stable.environment import environment_for
 FILES = tuple(f"{folder}requirements.{end}" for folder in ("", "roles/", "collections/") for end in ("yml", "yaml"))
 WITHIN_S = 600.0
 DONE = ".done"
+# What ansible-galaxy says -> what helps.
+ADVICE = {
+    "HTTP Code: 40[13]": "its server wants another token: `token` in `[galaxy_server.NAME]` of ansible.cfg, or in the "
+    "environment as ANSIBLE_GALAXY_SERVER_NAME_TOKEN",
+    "urlopen error|timed out": "is its server there? ansible.cfg names it, under `[galaxy_server.NAME]`",
+    "Could not satisfy the following": "name a version in requirements.yml that its server has",
+}
 FIXED = re.compile(r"v?\d+([.\-]\w+)*|[0-9a-f]{7,40}")  # a version that is a tag or a commit, and no branch
 
 
@@ -157,9 +164,8 @@ def _install(root: Path, asked: list[Asked], cache: Path, scrub: Callable[[str],
                 command, cwd=each.folder, env=environment, capture_output=True, text=True, timeout=WITHIN_S
             )
             if done.returncode or "was NOT installed successfully" in done.stderr + done.stdout:
-                raise DriverError(
-                    f"ansible-galaxy cannot install the {kinds}: {_why(scrub(done.stderr or done.stdout))}"
-                )
+                why = _why(scrub(done.stderr or done.stdout))
+                raise DriverError(f"ansible-galaxy cannot install the {kinds}: {why}", hint=_advice(why))
         (part / DONE).touch()
         part.replace(cache)
     except subprocess.TimeoutExpired:
@@ -184,5 +190,12 @@ def _copied(folder: Path, one: Any, roles: Path) -> bool:
 
 
 def _why(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("[DEPRECATION")]
+    """The last lines that matter; where we install to is no matter of Ansible's settings."""
+    aside = ("[DEPRECATION", "[WARNING]: The specified collections path")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(aside)]
     return "\n".join(lines[-6:]) or "it does not say why"
+
+
+def _advice(why: str) -> str:
+    """What helps, where that is known."""
+    return next((advice for told, advice in ADVICE.items() if re.search(told, why)), "")
