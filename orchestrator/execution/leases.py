@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 
-from orchestrator.errors import LeaseHeldError
+from orchestrator.errors import DriverError, LeaseHeldError
 from orchestrator.execution.world import World
 from orchestrator.holders import shown
 from orchestrator.model.address import Mode
@@ -19,20 +20,28 @@ LASTS = 60.0
 
 @contextmanager
 def held_leases(world: World, sites: Sequence[str], run: int) -> Iterator[dict[str, Lease]]:
-    """All these sites' leases, renewed until the block ends. Raises LeaseHeldError with none of them taken."""
+    """All these sites' leases, renewed until the block ends. Raises LeaseHeldError with none of them taken.
+
+    Sites are asked side by side: one that answers slowly keeps no other waiting, nor from being renewed in time.
+    """
+    done = threading.Event()
     with ExitStack() as stack:
-        leases = {}
-        for site in sites:
-            leases[site] = world.store.take(site, world.holder, run, LASTS)
-            stack.callback(world.store.release, leases[site])
-            for mode in Mode:
-                _take_on_target(world, leases[site], mode, stack)
-        done = threading.Event()
-        renewer = threading.Thread(target=_renew, args=(world, leases, done), daemon=True, name="leases")
-        renewer.start()
-        stack.callback(renewer.join)
-        stack.callback(done.set)
-        yield leases
+        with ThreadPoolExecutor(max_workers=max(1, min(world.parallel, len(sites)))) as pool:
+            taking = {site: pool.submit(_held, world, site, run, stack, done) for site in sites}
+        yield {site: taken.result() for site, taken in taking.items()}
+
+
+def _held(world: World, site: str, run: int, stack: ExitStack, done: threading.Event) -> Lease:
+    """One site's lease, renewed until `done`; the stack, which sites share, gives it back."""
+    lease = world.store.take(site, world.holder, run, LASTS)
+    stack.callback(world.store.release, lease)
+    for mode in Mode:
+        _take_on_target(world, lease, mode, stack)
+    renewer = threading.Thread(target=_renew, args=(world, lease, done), daemon=True, name=f"lease-{site}")
+    renewer.start()
+    stack.callback(renewer.join)
+    stack.callback(done.set)
+    return lease
 
 
 def _take_on_target(world: World, lease: Lease, mode: Mode, stack: ExitStack) -> None:
@@ -52,10 +61,13 @@ def held(other: Lease, now: float) -> LeaseHeldError:
     )
 
 
-def _renew(world: World, leases: dict[str, Lease], done: threading.Event) -> None:
+def _renew(world: World, lease: Lease, done: threading.Event) -> None:
     while not done.wait(LASTS / 3):
-        for lease in leases.values():
+        try:
             renewed = world.store.renew(lease, LASTS)
-            for mode in Mode:
-                if driver := world.drivers.get((lease.site, mode)):
+        except LeaseHeldError:  # another's by now: the journal refuses this run's next step, and says so
+            return
+        for mode in Mode:
+            if driver := world.drivers.get((lease.site, mode)):
+                with suppress(DriverError):  # a bad moment of the target; the next time may be better
                     driver.take(renewed)
