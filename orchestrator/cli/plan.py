@@ -12,6 +12,7 @@ from orchestrator.cli.session import Limits, session
 from orchestrator.cli.show_plan import print_plan, warn
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.snapshots import refuse_without_snapshots
+from orchestrator.model.change import Plan
 from orchestrator.planning import saved
 
 
@@ -45,13 +46,18 @@ def plan(
         warn(it.loaded.diagnostics)
         if out is not None:
             _write(out, json.dumps(saved.save(made), indent=1))
-    if detailed_exitcode and made.acting:
-        raise SystemExit(2)
+    if code := exit_code(made, detailed=detailed_exitcode):
+        raise SystemExit(code)
+
+
+def exit_code(made: Plan, *, detailed: bool) -> int:
+    """How a plan ends for whoever called: what is refused before differences, those before what is held."""
     summary = made.summary()
     if summary["conflict"]:
-        raise SystemExit(1)
-    if detailed_exitcode and summary["hold"]:
-        raise SystemExit(3)
+        return 1
+    if detailed and made.acting:
+        return 2
+    return 3 if detailed and summary["hold"] else 0
 
 
 def _write(path: Path, text: str) -> None:
