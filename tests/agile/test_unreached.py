@@ -154,6 +154,15 @@ def test_a_server_that_takes_connections_and_says_nothing_is_held(
         assert "within" in why(seen(server.kubeconfig(tmp_path / "k", ca.path)))
 
 
+def test_a_server_that_hangs_up_is_told_so(ca: Authority, tmp_path: Path, seen: Callable[..., Observation]) -> None:
+    def hang_up(request: Request) -> Answer:
+        raise ConnectionAbortedError
+
+    with serving(ca.pair("server"), hang_up) as server:
+        told = why(seen(server.kubeconfig(tmp_path / "k", ca.path)))
+    assert told == "it closed the connection without an answer"
+
+
 def test_a_certificate_that_cannot_be_trusted_is_told_why(
     ca: Authority, tmp_path: Path, seen: Callable[..., Observation]
 ) -> None:

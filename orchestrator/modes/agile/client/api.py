@@ -270,6 +270,8 @@ def _why(error: BaseException) -> str:
             return f"TLS failed ({inner.reason or 'the server ended it'}); check the address and the client certificate"
         if isinstance(inner, ConnectionRefusedError):
             return "connection refused"
+        if isinstance(inner, ConnectionResetError | BrokenPipeError):
+            return "it closed the connection without an answer"
     if isinstance(root, exceptions.ConnectTimeoutError):
         return f"no connection within {CONNECT_SECONDS:.0f} s"
     if isinstance(root, exceptions.ReadTimeoutError):
