@@ -349,7 +349,7 @@ def test_a_secret_is_on_the_host_and_nowhere_else(database: Any, tools: Any, tmp
     places = [tmp_path / ".orchestrator", Path("/dev/shm"), Path.home() / ".ansible" / "tmp"]
     for place in places:
         for path in place.rglob("*") if place.exists() else ():
-            if path.is_file():
+            if path.is_file() and os.access(path, os.R_OK):  # in /dev/shm others may have something of theirs
                 assert not [form for form in raw if form in path.read_bytes()], path
     for folder, _, files in os.walk(tmp_path / "hosts"):
         for name in files:
