@@ -207,8 +207,10 @@ def watched(process: Any) -> dict[str, str]:
     Between fork and exec a child still is the program that was given the secret: it is looked at again after that.
     """
     seen: dict[str, str] = {}
-    own = Path(f"/proc/{process.pid}/cmdline").read_bytes()
     while process.poll() is None:
+        own = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        if not own:  # it has only just begun, or ended
+            continue
         started = set(below(process.pid))
         for folder in Path("/proc").glob("[0-9]*"):
             pid = int(folder.name)
