@@ -208,7 +208,7 @@ def watched(process: Any) -> dict[str, str]:
     """
     seen: dict[str, str] = {}
     while process.poll() is None:
-        own = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        own = Path(f"/proc/{process.pid}/cmdline").read_bytes()  # it is waited for by us alone: it is there
         if not own:  # it has only just begun, or ended
             continue
         started = set(below(process.pid))

@@ -58,8 +58,10 @@ def below(root: int) -> list[int]:
 
 
 def children(pid: int) -> list[int]:
+    """Those of one process; none where it has ended."""
     found = []
-    for task in Path("/proc").glob(f"{pid}/task/*/children"):
-        with contextlib.suppress(OSError):  # one of its threads has ended
-            found += [int(child) for child in task.read_text().split()]
+    with contextlib.suppress(OSError):
+        for task in list(Path(f"/proc/{pid}/task").iterdir()):
+            with contextlib.suppress(OSError):  # one of its threads has ended
+                found += [int(child) for child in (task / "children").read_text().split()]
     return found
