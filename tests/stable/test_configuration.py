@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_a_run_that_was_prepared_is_the_one_that_is_made(database: Any, tools: A
     driver, unit = database.driver(), database.unit(vars={"port": 6379})
     changes = tools.changes_for([unit], driver.observe([unit], []))
     driver.prepare(changes)
-    (prepared,) = workers()
+    (prepared,) = begun_workers()
     assert driver.spent().ansible_runs == 0
     with Processes(os.getpid()) as processes:
         assert [o.result for o in driver.apply(changes, lambda progress: None)] == [Result.DONE]
@@ -87,7 +88,7 @@ def test_a_run_that_was_prepared_is_the_one_that_is_made(database: Any, tools: A
 def test_a_run_that_was_prepared_in_vain_ends_with_the_driver(database: Any, tools: Any) -> None:
     driver, unit = database.driver(), database.unit(vars={"port": 6379})
     driver.prepare(tools.changes_for([unit], driver.observe([unit], [])))
-    assert len(workers()) == len(run_folders()) == 1
+    assert len(begun_workers()) == len(run_folders()) == 1
     driver.close()
     assert (workers(), run_folders()) == ([], [])
     assert not (database.host("h1") / "db.conf").exists()
@@ -99,6 +100,14 @@ WORKER = "orchestrator.modes.stable.playbooks.worker"
 def workers() -> list[str]:
     """The processes of ours that run ansible-runner, or are about to."""
     return [line for line in command_lines(os.getpid()) if WORKER in line]
+
+
+def begun_workers() -> list[str]:
+    """The same, once they have begun: a process that has just been started has no command line for a moment."""
+    end = time.monotonic() + 10
+    while not (found := workers()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return found
 
 
 def run_folders() -> list[Path]:
