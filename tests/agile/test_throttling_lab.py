@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from orchestrator.model.observation import Present
 from orchestrator.modes.agile.driver import AgileDriver
 from tests.agile import webhooks
 from tests.agile.estates import Estate, unit
+from tests.waiting import until
 
 pytestmark = pytest.mark.lab
 
@@ -71,13 +71,6 @@ def limited(
     kubectl("delete", "--ignore-not-found", "-f", "-", stdin=LIMITED)
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
-
-
 def test_a_cluster_that_throttles_is_asked_again_until_it_takes_the_question(
     estate: Estate, limited: Estate, kubectl: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -98,7 +91,7 @@ def test_a_cluster_that_throttles_is_asked_again_until_it_takes_the_question(
         free.wait(25)
         return []
 
-    until(is_limited, "the API server has not taken the limit")
+    until(is_limited, "the API server has not taken the limit", 30)
     with webhooks.serving(tmp_path / "hook", slowly) as hook, ThreadPoolExecutor(max_workers=2) as pool:
         slow = hook.configuration("slow", "throttled", resources=["configmaps"], groups=[""])
         slow["webhooks"][0]["timeoutSeconds"] = 30
@@ -106,9 +99,9 @@ def test_a_cluster_that_throttles_is_asked_again_until_it_takes_the_question(
         try:
             path = "/api/v1/namespaces/throttled/configmaps/slow"
             making = pool.submit(api.apply, path, config("throttled", "slow"), force=True)
-            until(lambda: bool(hook.reviewed), "nothing takes the only place")
+            until(lambda: bool(hook.reviewed), "nothing takes the only place", 30)
             seeing = pool.submit(limited.observe, wanted)
-            until(lambda: counted("rejected") > 0, "nothing was refused")
+            until(lambda: counted("rejected") > 0, "nothing was refused", 30)
             assert not seeing.done()
             free.set()
             seen = seeing.result(30).units[wanted[0].address]

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 
 from orchestrator.model.observation import Absent
 from orchestrator.model.outcome import Result
+from tests.waiting import until
 
 pytestmark = pytest.mark.lab
 
@@ -48,13 +48,6 @@ units = [estate.unit(host, vars={"port": 6379}) for host in ("h1", "h2")]
 print(conftest.apply(estate.driver(), units), flush=True)
 estate.close()
 """
-
-
-def until(true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.05)
 
 
 def hangs(*hosts: Path) -> Callable[[], bool]:
